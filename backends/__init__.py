@@ -1,0 +1,1 @@
+"""From an optimised graph to something that runs; one folder per target."""

@@ -1,0 +1,1 @@
+"""Graphs as readable Python source that runs with NumPy alone."""

@@ -1,0 +1,1 @@
+"""The interpreter as the yardstick that other backends are compared with."""

@@ -1,0 +1,1 @@
+"""Tensors, dispatch, the tape, modules, random numbers, capture and the callable program."""

@@ -1,0 +1,1 @@
+"""Turning the execution of a program into a graph."""

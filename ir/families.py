@@ -1,0 +1,461 @@
+"""The families: declarations that turn one fact about an op into everything that Ingot needs of it.
+
+`elementwise` takes a scalar body, `nest` and `scatter` a nest function, `scan` a combiner, `sort` an order,
+`composite` a decomposition into other ops, `opaque` a type rule and a kernel. Each derives the op's type rule and
+its kernel, and registers it. What every keyword means stands in `registry.Op`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .algebra import TYPES, Proxy, run_raw, type_of
+from .arrays import algebra_of, namespace, quiet_reset, quiet_set
+from .dtypes import DType, bfloat16, get_default_dtype, int64, result_dtype
+from .errors import DTypeError, IndexOutOfRange, ShapeError
+from .nest import build_nest
+from .nest_arrays import run_nest
+from .primitives import PRIMITIVES
+from .registry import Infer, NotDifferentiable, NotExportable, Op, register
+from .scalar import Arg, Expr, trace_scalar
+from .schema import Schema, parse_schema
+from .sizes import Size, equal
+from .sizes import current_context as size_context
+from .types import NONE, KeyType, ScalarType, TensorType, Type
+
+__all__ = [
+    "broadcast_sizes",
+    "composite",
+    "elementwise",
+    "elementwise_dtype",
+    "elementwise_tree",
+    "nest",
+    "nest_of",
+    "normalise_dim",
+    "normalise_dims",
+    "opaque",
+    "scan",
+    "scatter",
+    "sort",
+]
+
+Grad = Mapping[str, Callable[..., Any]] | NotDifferentiable
+
+
+def _register(kind: str, signature: str, infer: Infer, kernel: Callable[..., Any], facts: dict[str, Any]) -> Op:
+    schema = parse_schema(signature)
+    head = signature.split("(")[0].strip()
+    name = head if "::" in head else f"ingot::{head}"
+    facts = {k: v for k, v in facts.items() if v is not None}
+    if isinstance(facts.get("onnx"), str) and facts["onnx"].startswith("no: "):
+        facts["onnx"] = NotExportable(facts["onnx"][4:])
+    return register(Op(name=name, schema=schema, kind=kind, infer=_memoised(infer), kernel=kernel, **facts))
+
+
+def _memoised(infer: Infer) -> Infer:
+    """Type rules are pure, but for the size context: without one, each signature is inferred once."""
+    memo: dict[Any, tuple[Type, ...]] = {}
+
+    def remembered(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+        if size_context() is not None:
+            return infer(types, attrs)
+        key = (tuple(types), get_default_dtype().name, *attrs.values())
+        try:
+            found = memo.get(key)
+        except TypeError:  # an attribute that holds an array
+            return infer(types, attrs)
+        if found is None:
+            found = infer(types, attrs)
+            if len(memo) > 10_000:
+                memo.clear()
+            memo[key] = found
+        return found
+
+    return remembered
+
+
+# ---------------------------------------------------------------------------------------------------- elementwise
+
+
+def elementwise(
+    signature: str,
+    *,
+    scalar: Callable[..., Any],
+    grad: Grad | None = None,
+    onnx: Any = None,
+    promotion: str = "same",
+    keep: tuple[str, ...] = (),
+    fast: Callable[..., Any] | None = None,
+    doc: str = "",
+    version: int = 1,
+) -> Op:
+    """Declare an op that computes each element from the elements at the same place.
+
+    Args:
+        scalar: the body, a function of the scalar language, the operands and the attributes.
+        promotion: `"same"` brings operands to one dtype by PyTorch's rules, `"float"` to a floating one.
+        keep: inputs that keep their own dtype.
+        fast: an array kernel in place of the body's own evaluation, tested against it.
+
+    >>> from ingot.ir.registry import lookup
+    >>> lookup("relu").kind
+    'elementwise'
+    """
+    schema = parse_schema(signature)
+    promotes = tuple(p.name for p in schema.inputs if p.name not in keep)
+    kernel = _elementwise_kernel(schema, scalar, promotes, promotion)
+    op: Op
+
+    def infer(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+        sizes = broadcast_sizes(schema, types)
+        dtype = elementwise_tree(op, types, attrs).dtype
+        device = next((t.device for t in types if isinstance(t, TensorType) and t.device), None)
+        return (TensorType(dtype, sizes, device),)
+
+    facts = dict(body=scalar, grad=grad, onnx=onnx, promotes=promotes, promotion=promotion, fast=fast)
+    op = _register("elementwise", signature, infer, kernel, {**facts, "doc": doc, "version": version})
+    op.extras["ufunc"] = _single_ufunc(op, scalar)
+    return op
+
+
+def _single_ufunc(op: Op, scalar: Callable[..., Any]) -> Any:
+    """The NumPy function that is the whole body, where the body is one primitive of the operands in order."""
+    if op.schema.attributes or op.schema.variadic is not None:
+        return None
+    for dtype in ("f32", "i64", "bool"):
+        try:
+            tree = trace_scalar(scalar, (DType.of(dtype),) * len(op.schema.inputs), {})
+        except DTypeError:
+            continue
+        plain = all(isinstance(a, Arg) and a.index == i for i, a in enumerate(tree.args))
+        if not plain or len(tree.args) != len(op.schema.inputs) or tree.op not in PRIMITIVES:
+            return None
+        return PRIMITIVES[tree.op].array if PRIMITIVES[tree.op].source else None
+    return None
+
+
+def elementwise_dtype(op: Op, operands: Sequence[Type]) -> DType:
+    """The dtype that the promoted operands are brought to."""
+    dimensioned: list[DType] = []
+    zero_dim: list[DType] = []
+    numbers: list[DType] = []
+    for parameter, type_ in zip(op.schema.inputs, operands, strict=True):
+        if parameter.name not in op.promotes:
+            continue
+        if isinstance(type_, ScalarType):
+            numbers.append(type_.dtype)
+        elif isinstance(type_, TensorType):
+            (dimensioned if type_.sizes else zero_dim).append(type_.dtype)
+        else:
+            raise DTypeError(f"{op.short}: {parameter.name} is {type_}, not a tensor or a number")
+    found = result_dtype(dimensioned, zero_dim, numbers)
+    return get_default_dtype() if op.promotion == "float" and found.kind != "float" else found
+
+
+def elementwise_tree(op: Op, types: Sequence[Type], attrs: Mapping[str, Any]) -> Expr:
+    """The typed scalar tree of an elementwise op for operands of the given types; operands that are promoted
+    enter it in the common dtype."""
+    assert op.body is not None
+    common = elementwise_dtype(op, types) if op.promotes else None
+    dtypes: list[DType] = []
+    for parameter, type_ in zip(op.schema.inputs, types, strict=True):
+        own = type_.dtype if isinstance(type_, (TensorType, ScalarType)) else None
+        chosen = common if parameter.name in op.promotes else own
+        if chosen is None:
+            raise DTypeError(f"{op.short}: {parameter.name} is {type_}, not a tensor or a number")
+        dtypes.append(chosen)
+    try:
+        return trace_scalar(op.body, tuple(dtypes), attrs)
+    except DTypeError as error:
+        names = ", ".join(f"{p.name}: {t}" for p, t in zip(op.schema.inputs, types, strict=True))
+        raise DTypeError(f"{op.short}: {error.what}", found=names, advice=error.advice) from None
+
+
+def _elementwise_kernel(
+    schema: Schema, scalar: Callable[..., Any], promotes: tuple[str, ...], promotion: str
+) -> Callable[..., Any]:
+    positions = tuple(i for i, p in enumerate(schema.inputs) if p.name in promotes)
+    wants_float = promotion == "float"
+    ndarray = np.ndarray
+
+    def kernel(*operands: Any, **attrs: Any) -> Any:
+        first = operands[positions[0]] if positions else operands[0]
+        dtype = getattr(first, "dtype", None)
+        same = dtype is not None and all(getattr(operands[i], "dtype", None) is dtype for i in positions[1:])
+        if not same or (wants_float and dtype.kind != "f"):
+            operands = _promote_arrays(operands, positions, wants_float)
+        xp = np if type(first) is ndarray else namespace(*operands)
+        token = quiet_set()
+        try:
+            result = scalar(algebra_of(xp), *operands, **attrs)
+        finally:
+            quiet_reset(token)
+        return result if type(result) is ndarray else xp.asarray(result)
+
+    return kernel
+
+
+def _promote_arrays(operands: tuple[Any, ...], positions: tuple[int, ...], wants_float: bool) -> tuple[Any, ...]:
+    dimensioned: list[DType] = []
+    zero_dim: list[DType] = []
+    numbers: list[DType] = []
+    for i in positions:
+        value = operands[i]
+        if isinstance(value, (bool, int, float)):
+            numbers.append(_NUMBER_DTYPES.get(type(value)) or get_default_dtype())
+        else:
+            (dimensioned if value.ndim else zero_dim).append(DType.of(value.dtype))
+    common = result_dtype(dimensioned, zero_dim, numbers)
+    if wants_float and common.kind != "float":
+        common = get_default_dtype()
+    found = list(operands)
+    target = common.np
+    weak = bool(dimensioned or zero_dim) and common is not bfloat16
+    for i in positions:
+        value = operands[i]
+        if isinstance(value, (bool, int, float)):
+            # A Python number beside an array stays weak, which NumPy computes fastest.
+            if not weak or (common.kind == "float" and not isinstance(value, float)):
+                found[i] = target.type(value)
+        elif value.dtype is not target:
+            found[i] = value.astype(target)
+    return tuple(found)
+
+
+_NUMBER_DTYPES: dict[type, DType] = {bool: DType.of(bool), int: int64}
+
+
+def broadcast_sizes(schema: Schema, types: Sequence[Type]) -> tuple[Size, ...]:
+    """The common shape of tensors by NumPy's rule: sizes align at the right, and 1 stretches.
+
+    Raises:
+        ShapeError: when two sizes differ and neither is 1.
+    """
+    result: tuple[Size, ...] = ()
+    for type_ in types:
+        if not isinstance(type_, TensorType) or type_.sizes == result:
+            continue
+        if not result:
+            result = type_.sizes
+            continue
+        result = _broadcast_pair(schema, result, type_.sizes, types)
+    return result
+
+
+def _broadcast_pair(schema: Schema, a: tuple[Size, ...], b: tuple[Size, ...], types: Sequence[Type]) -> tuple[Size, ...]:
+    if len(a) < len(b):
+        a, b = b, a
+    sizes = list(a)
+    shift = len(a) - len(b)
+    for i, size in enumerate(b):
+        other = a[shift + i]
+        if size == other or size == 1:
+            continue
+        if other == 1:
+            sizes[shift + i] = size
+        elif equal(other, size) is not True:
+            named = tuple(f"{p.name}: {t}" for p, t in zip(schema.inputs, types, strict=False))
+            raise ShapeError(
+                f"{schema.name}: sizes do not broadcast",
+                expected=f"equal sizes, or 1, at dimension {shift + i - len(a)}",
+                found=f"{other} != {size}",
+                notes=("  " + "   ".join(named),),
+            )
+        elif isinstance(size, int):
+            sizes[shift + i] = size
+    return tuple(sizes)
+
+
+# ----------------------------------------------------------------------------------------------- nests and scatters
+
+
+def nest(signature: str, *, kind: str = "nest", **facts: Any) -> Callable[[Callable[..., Any]], Op]:
+    """Declare an op by a nest function; see the module `nest` for the language.
+
+    Keywords are `registry.Op`'s: `fast`, `scratch`, `grad`, `onnx`, `view`, `inverse`, `version`.
+    """
+    schema = parse_schema(signature)
+    fast = facts.get("fast")
+
+    def declare(function: Callable[..., Any]) -> Op:
+        def infer(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+            for parameter, type_ in zip(schema.inputs, schema.unflatten(types), strict=True):
+                _check_tensor(schema, parameter.name, parameter.optional, type_)
+            return build_nest(schema.name, function, schema.unflatten(types), attrs).types
+
+        def reference(*arrays: Any, **attrs: Any) -> Any:
+            types = [type_of(a) for a in arrays]
+            token = quiet_set()
+            try:
+                built = build_nest(schema.name, function, schema.unflatten(types), attrs)
+                found = run_nest(built, arrays)
+            finally:
+                quiet_reset(token)
+            return found[0] if len(found) == 1 else found
+
+        kernel = reference if fast is None else _fast_kernel(fast, infer)
+        doc = facts.pop("doc", None) or function.__doc__ or ""
+        op = _register(kind, signature, infer, kernel, {"body": function, "doc": doc, **facts})
+        op.extras["reference"] = reference
+        return op
+
+    return declare
+
+
+def scatter(signature: str, **facts: Any) -> Callable[[Callable[..., Any]], Op]:
+    """Declare an op that combines values into computed places of a tensor (`n.scatter`)."""
+    return nest(signature, kind="scatter", **facts)
+
+
+def nest_of(op: Op, types: Sequence[Type], attrs: Mapping[str, Any]) -> Any:
+    """The nest of a nest or scatter op for given input types."""
+    assert op.body is not None
+    return build_nest(op.short, op.body, op.schema.unflatten(types), attrs)
+
+
+def _check_tensor(schema: Schema, name: str, optional: bool, type_: Any) -> None:
+    items = type_ if isinstance(type_, tuple) else (type_,)
+    for item in items:
+        if not isinstance(item, (TensorType, KeyType)) and not (optional and item is NONE):
+            raise DTypeError(f"{schema.name}: {name} is {item}, not a tensor", expected=schema.text)
+
+
+def _fast_kernel(fast: Callable[..., Any], infer: Infer) -> Callable[..., Any]:
+    """A kernel that trusts its operands, and on any failure lets the type rule say what is wrong with them."""
+
+    def kernel(*arrays: Any, **attrs: Any) -> Any:
+        first = arrays[0] if arrays else None
+        xp = np if type(first) is np.ndarray else namespace(*arrays)
+        token = quiet_set()
+        try:
+            return fast(xp, *arrays, **attrs)
+        except (ValueError, TypeError, IndexError):
+            infer([type_of(a) for a in arrays], attrs)
+            raise
+        finally:
+            quiet_reset(token)
+
+    return kernel
+
+
+# -------------------------------------------------------------------------------------------------- scans and sorts
+
+
+def scan(signature: str, *, combiner: str, **facts: Any) -> Op:
+    """Declare running combinations along `dim`: out[i] = combine(x[0], ..., x[i]). `combiner`: sum or prod."""
+    ufunc = {"sum": "cumsum", "prod": "cumprod"}[combiner]
+    schema = parse_schema(signature)
+
+    def infer(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+        (type_,) = types
+        _check_tensor(schema, schema.inputs[0].name, False, type_)
+        assert isinstance(type_, TensorType)
+        normalise_dim(schema.name, attrs["dim"], max(type_.ndim, 1))
+        return (type_.with_(dtype=type_.dtype if type_.dtype.kind == "float" else int64),)
+
+    def kernel(x: Any, *, dim: int) -> Any:
+        xp = namespace(x)
+        wide = x.dtype if x.dtype.kind not in "iub" else np.dtype(np.int64)
+        if not x.ndim:
+            return x.astype(wide)
+        return getattr(xp, ufunc)(x, axis=normalise_dim(schema.name, dim, x.ndim), dtype=wide)
+
+    facts["extras"] = {"combiner": combiner}
+    return _register("scan", signature, infer, kernel, facts)
+
+
+def sort(signature: str, **facts: Any) -> Op:
+    """Declare a stable sort along `dim` with outputs (values, indices); NaN counts as the largest number."""
+    schema = parse_schema(signature)
+
+    def infer(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+        (type_,) = types
+        _check_tensor(schema, schema.inputs[0].name, False, type_)
+        assert isinstance(type_, TensorType)
+        normalise_dim(schema.name, attrs["dim"], max(type_.ndim, 1))
+        return type_, type_.with_(dtype=int64)
+
+    def kernel(x: Any, *, dim: int, descending: bool) -> Any:
+        xp = namespace(x)
+        if not x.ndim:
+            return x.copy(), xp.zeros((), np.int64)
+        axis = normalise_dim(schema.name, dim, x.ndim)
+        if descending:
+            # Sorting the reversed sequence stably and reversing again keeps equal elements in their order.
+            order = xp.flip(x.shape[axis] - 1 - xp.argsort(xp.flip(x, axis), axis=axis, kind="stable"), axis)
+        else:
+            order = xp.argsort(x, axis=axis, kind="stable")
+        return xp.take_along_axis(x, order, axis), order.astype(np.int64)
+
+    return _register("sort", signature, infer, kernel, facts)
+
+
+# ------------------------------------------------------------------------------------------- composites and opaques
+
+
+def composite(signature: str, **facts: Any) -> Callable[[Callable[..., Any]], Op]:
+    """Declare an op written in other ops: a function of the algebra `F`, the inputs and the attributes.
+
+    Without `grad=`, the gradient is that of the decomposition. `fast=` is a quick array kernel, tested against it.
+    """
+    schema = parse_schema(signature)
+    fast = facts.get("fast")
+
+    def declare(function: Callable[..., Any]) -> Op:
+        def infer(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+            operands = [t if t is NONE else Proxy(TYPES, None, t) for t in types]
+            operands = [None if t is NONE else t for t in operands]
+            found = function(TYPES, *schema.unflatten(operands), **attrs)
+            return tuple(type_of(x) for x in (found if isinstance(found, tuple) else (found,)))
+
+        op: Op
+
+        def decomposed(*inputs: Any, **attrs: Any) -> Any:
+            return run_raw(op, inputs, attrs)
+
+        kernel = decomposed if fast is None else _fast_kernel(fast, infer)
+        facts.setdefault("grad", {})
+        op = _register("composite", signature, infer, kernel, {"body": function, "doc": function.__doc__ or "", **facts})
+        op.extras["reference"] = decomposed
+        return op
+
+    return declare
+
+
+def opaque(signature: str, *, infer: Infer, kernel: Callable[..., Any], **facts: Any) -> Op:
+    """Declare an op by a type rule and a kernel alone."""
+    return _register("opaque", signature, infer, kernel, facts)
+
+
+# ------------------------------------------------------------------------------------------------------- dimensions
+
+
+def normalise_dim(op: str, dim: int, ndim: int) -> int:
+    """A dimension counted from the front.
+
+    Raises:
+        IndexOutOfRange: when the tensor does not have it.
+    """
+    if -ndim <= dim < ndim:
+        return dim + ndim if dim < 0 else dim
+    raise IndexOutOfRange(
+        f"{op}: dim {dim} is out of range", expected=f"{-ndim} <= dim < {ndim}", found=f"a tensor of {ndim} dimensions"
+    )
+
+
+def normalise_dims(op: str, dims: Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """Several dimensions counted from the front; None or an empty list means all of them.
+
+    Raises:
+        IndexOutOfRange: when the tensor lacks one.
+        ShapeError: when one is named twice.
+    """
+    if dims is None or len(dims) == 0:
+        return tuple(range(ndim))
+    found = tuple(normalise_dim(op, dim, max(ndim, 1)) for dim in dims)
+    if len(set(found)) != len(found):
+        raise ShapeError(f"{op}: a dim is named twice", found=f"dim={tuple(dims)}")
+    return tuple(dim for dim in found if dim < ndim)

@@ -1,0 +1,269 @@
+"""What the graph itself needs: constants, terminators, control flow, keys, sizes, containers, fusion groups.
+
+Ops with blocks take their output types from what their blocks yield; `verify` holds the rules. The interpreter and
+the backends give `If`, `Loop`, `Size` and `Bind` their run-time meaning; the kernels here are those of plain ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import philox
+from ..dtypes import DType
+from ..errors import VerifyError
+from ..registry import NotDifferentiable, NotExportable, Op, register
+from ..schema import Parameter, Schema
+from ..sizes import SizeExpr
+from ..types import BOOL, INT, KEY, NONE, ListType, ScalarType, TensorType, TupleType, Type, of_number
+
+if TYPE_CHECKING:
+    from ..graph import Node
+
+__all__ = ["constant_type"]
+
+_STRUCTURE = NotDifferentiable("it is part of the graph's structure")
+_NO_FORM = NotExportable("it is part of the graph's structure")
+
+
+def _prim(
+    name: str,
+    inputs: tuple[Parameter, ...],
+    attributes: tuple[Parameter, ...],
+    infer: Callable[[Sequence[Type], Mapping[str, Any]], tuple[Type, ...]],
+    kernel: Callable[..., Any],
+    *,
+    doc: str,
+    verify: Callable[[Node], None] | None = None,
+    blocks: int = 0,
+    variadic: int | None = None,
+) -> Op:
+    text = f"prim::{name}({', '.join(map(str, inputs + attributes))})"
+    schema = Schema(name, inputs + attributes, (), text, inputs, attributes, variadic)
+    return register(
+        Op(
+            name=f"prim::{name}",
+            schema=schema,
+            kind="prim",
+            infer=infer,
+            kernel=kernel,
+            grad=_STRUCTURE,
+            onnx=_NO_FORM,
+            verify=verify,
+            doc=doc,
+            extras={"blocks": blocks},
+        )
+    )
+
+
+def _values(name: str = "values") -> tuple[Parameter, ...]:
+    return (Parameter(name, "Tensor", 0),)
+
+
+def _structural(*_: Any, **__: Any) -> Any:
+    raise VerifyError("a structural op has no kernel; run the graph with the interpreter or a backend")
+
+
+def _types_from_blocks(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+    raise VerifyError("the types of an op with blocks come from its blocks; give them when it is made")
+
+
+def _no_outputs(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+    return ()
+
+
+def constant_type(value: Any) -> Type:
+    """The type of a constant: of a number, None, or an array.
+
+    >>> str(constant_type(2.0))
+    'float'
+    """
+    if value is None:
+        return NONE
+    if isinstance(value, (bool, int, float)):
+        return of_number(value)
+    if isinstance(value, SizeExpr):
+        return INT
+    if isinstance(value, np.ndarray) and value.dtype == np.uint64 and value.shape == (2,):
+        return KEY
+    return TensorType(DType.of(value.dtype), tuple(value.shape))
+
+
+_prim(
+    "Constant",
+    (),
+    (Parameter("value", "constant", optional=True),),
+    lambda types, attrs: (constant_type(attrs["value"]),),
+    lambda *, value: value,
+    doc="A tensor, a number or none, known when the graph is made.",
+)
+_prim("Yield", _values(), (), _no_outputs, _structural, doc="Closes a block: what it hands out.", variadic=0)
+_prim(
+    "Return",
+    _values(),
+    (Parameter("updates", "str", 0, default=()),),
+    _no_outputs,
+    _structural,
+    doc="Closes a graph: its outputs, then the new values of the state named in `updates`.",
+    variadic=0,
+)
+_prim(
+    "Split",
+    (Parameter("key", "Key"),),
+    (),
+    lambda types, attrs: (KEY, KEY),
+    lambda key: philox.split(key),
+    doc="Two independent keys from one.",
+)
+_prim(
+    "Size",
+    (),
+    (Parameter("value", "size"),),
+    lambda types, attrs: (INT,),
+    _structural,
+    doc="A size expression as a run-time integer.",
+)
+
+
+def _verify_bind(node: Node) -> None:
+    if node.inputs[0].type is not INT:
+        raise VerifyError(f"prim::Bind takes an int, not {node.inputs[0].type}", location=node.location)
+
+
+_prim(
+    "Bind",
+    _values("value"),
+    (Parameter("variable", "size"),),
+    _no_outputs,
+    _structural,
+    doc="Gives a fresh size variable the value of a run-time integer.",
+    verify=_verify_bind,
+    variadic=0,
+)
+
+
+def _tuple_type(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+    return (TupleType(tuple(types)),)
+
+
+def _untuple_types(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+    if not isinstance(types[0], TupleType):
+        raise VerifyError(f"prim::Untuple takes a tuple, not {types[0]}")
+    return types[0].items
+
+
+def _list_type(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+    if not types or any(t != types[0] for t in types):
+        raise VerifyError("prim::List takes one or more values of one type", found=", ".join(map(str, types)))
+    return (ListType(types[0]),)
+
+
+_prim("Tuple", _values(), (), _tuple_type, lambda *xs: (tuple(xs),), doc="Values as one tuple.", variadic=0)
+_prim("Untuple", _values("value"), (), _untuple_types, lambda x: x, doc="A tuple's values.", variadic=0)
+_prim("List", _values(), (), _list_type, lambda *xs: (list(xs),), doc="Values of one type as a list.", variadic=0)
+
+
+# ----------------------------------------------------------------------------------------------------- control flow
+
+
+def _fail(node: Node, what: str, expected: str = "", found: str = "") -> None:
+    raise VerifyError(f"{node.op.name}: {what}", expected=expected, found=found, location=node.location)
+
+
+def _types(values: Sequence[Any]) -> tuple[Type, ...]:
+    return tuple(v.type for v in values)
+
+
+def _show(types: Sequence[Type]) -> str:
+    return "(" + ", ".join(map(str, types)) + ")"
+
+
+def _is_condition(type_: Type) -> bool:
+    if isinstance(type_, ScalarType):
+        return type_ is BOOL
+    return isinstance(type_, TensorType) and type_.dtype.kind == "bool" and not type_.sizes
+
+
+def _verify_if(node: Node) -> None:
+    if len(node.inputs) != 1 or not _is_condition(node.inputs[0].type):
+        _fail(node, "the condition is not a bool", "bool or bool[]", _show(_types(node.inputs)))
+    if len(node.blocks) != 2:
+        _fail(node, f"{len(node.blocks)} blocks", "2 blocks")
+    for i, block in enumerate(node.blocks):
+        if block.params:
+            _fail(node, f"block{i} has parameters")
+        if _types(block.returns) != _types(node.outputs):
+            _fail(node, f"block{i} yields other types than the outputs", _show(_types(node.outputs)), _show(_types(block.returns)))
+
+
+def _verify_loop(node: Node) -> None:
+    if len(node.inputs) < 2 or node.inputs[0].type is not INT or not _is_condition(node.inputs[1].type):
+        _fail(node, "the first inputs are not a trip count and a condition", "(int, bool, ...)", _show(_types(node.inputs)))
+    if len(node.blocks) != 1:
+        _fail(node, f"{len(node.blocks)} blocks", "1 block")
+    carried = _types(node.inputs[2:])
+    block = node.blocks[0]
+    if _types(block.params) != (INT, *carried):
+        _fail(node, "the block's parameters differ from the carried values", _show((INT, *carried)), _show(_types(block.params)))
+    yielded = _types(block.returns)
+    if not yielded or not _is_condition(yielded[0]) or yielded[1 : 1 + len(carried)] != carried:
+        _fail(node, "the block yields other types than it carries", _show((BOOL, *carried)), _show(yielded))
+    stacked = yielded[1 + len(carried) :]
+    outputs = _types(node.outputs)
+    if outputs[: len(carried)] != carried or len(outputs) != len(carried) + len(stacked):
+        _fail(node, "outputs differ from what is carried and stacked", _show((*carried, *stacked)), _show(outputs))
+    for inner, outer in zip(stacked, outputs[len(carried) :], strict=True):
+        if not isinstance(inner, TensorType) or not isinstance(outer, TensorType) or outer.sizes[1:] != inner.sizes or outer.dtype is not inner.dtype:
+            _fail(node, "a stacked output does not add one dimension in front", str(inner), str(outer))
+
+
+def _verify_group(node: Node) -> None:
+    if len(node.blocks) != 1:
+        _fail(node, f"{len(node.blocks)} blocks", "1 block")
+    block = node.blocks[0]
+    if _types(block.params) != _types(node.inputs):
+        _fail(node, "the block's parameters differ from the inputs", _show(_types(node.inputs)), _show(_types(block.params)))
+    if _types(block.returns) != _types(node.outputs):
+        _fail(node, "the block yields other types than the outputs", _show(_types(node.outputs)), _show(_types(block.returns)))
+    for inner in block.nodes:
+        if inner.op.kind != "elementwise" and inner.op.name != "prim::Constant":
+            _fail(node, f"{inner.op.name} is not element-wise")
+
+
+_prim(
+    "If",
+    _values("condition"),
+    (),
+    _types_from_blocks,
+    _structural,
+    doc="Runs its first block where the condition holds, else its second; both yield the same types.",
+    verify=_verify_if,
+    blocks=2,
+    variadic=0,
+)
+_prim(
+    "Loop",
+    _values(),
+    (),
+    _types_from_blocks,
+    _structural,
+    doc="Runs its block while the condition holds, at most the given number of times. Inputs: trip count, condition, "
+    "carried values. The block takes the iteration and the carried values, and yields the next condition, the carried "
+    "values and what is to be stacked; outputs are the last carried values and the stacks.",
+    verify=_verify_loop,
+    blocks=1,
+    variadic=0,
+)
+_prim(
+    "FusionGroup",
+    _values(),
+    (),
+    _types_from_blocks,
+    _structural,
+    doc="Element-wise nodes to be computed together, block by block.",
+    verify=_verify_group,
+    blocks=1,
+    variadic=0,
+)

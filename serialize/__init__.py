@@ -1,0 +1,1 @@
+"""The program file and the stand-alone runner; `onnx/` exports to ONNX."""

@@ -1,0 +1,1 @@
+"""What training loops are written with, beside layers and optimisers."""
