@@ -39,6 +39,7 @@ __all__ = [
     "opaque",
     "scan",
     "scatter",
+    "single_ufunc",
     "sort",
 ]
 
@@ -117,13 +118,14 @@ def elementwise(
 
     facts = dict(body=scalar, grad=grad, onnx=onnx, promotes=promotes, promotion=promotion, fast=fast)
     op = _register("elementwise", signature, infer, kernel, {**facts, "doc": doc, "version": version})
-    op.extras["ufunc"] = _single_ufunc(op, scalar)
     return op
 
 
-def _single_ufunc(op: Op, scalar: Callable[..., Any]) -> Any:
-    """The NumPy function that is the whole body, where the body is one primitive of the operands in order."""
-    if op.schema.attributes or op.schema.variadic is not None:
+def single_ufunc(op: Op) -> Any:
+    """The NumPy function that is an element-wise op's whole body, where that is one primitive of the operands in
+    order; else None."""
+    scalar = op.body
+    if op.kind != "elementwise" or scalar is None or op.schema.attributes or op.schema.variadic is not None:
         return None
     for dtype in ("f32", "i64", "bool"):
         try:

@@ -53,7 +53,7 @@ Mark = tuple[CodeType, int]
 
 @lru_cache(maxsize=4096)
 def _is_internal(filename: str) -> bool:
-    if filename.startswith("<frozen "):
+    if filename.startswith(("<frozen ", "<entry ")):
         return True
     return filename.startswith(_PACKAGE) and not filename.startswith(_USERS)
 

@@ -32,6 +32,9 @@ class Primitive:
     array: Callable[..., Any]
     # The function's name in the `np` namespace, or the text of a function that must travel with emitted source.
     source: str = ""
+    # Whether exchanging the two operands changes no bit of the result (which NaN comes out apart). Not so for
+    # maximum and minimum: of zeros of both signs they may return the first.
+    commutative: bool = False
 
 
 # Abramowitz & Stegun's families are too coarse; these are W. J. Cody's rational approximations (Math. Comp. 23,
@@ -91,10 +94,13 @@ def _sign(x: Any) -> Any:
     return np.sign(x)
 
 
+_COMMUTATIVE: Final = frozenset({"add", "mul", "eq", "ne", "and_", "or_", "xor"})
+
+
 def _p(name: str, arity: int, typing: str, meaning: str, array: Callable[..., Any] | str) -> Primitive:
-    if isinstance(array, str):
-        return Primitive(name, arity, typing, meaning, getattr(np, array), f"np.{array}")
-    return Primitive(name, arity, typing, meaning, array)
+    source = f"np.{array}" if isinstance(array, str) else ""
+    function = getattr(np, array) if isinstance(array, str) else array
+    return Primitive(name, arity, typing, meaning, function, source, name in _COMMUTATIVE)
 
 
 _ALL: Final = (

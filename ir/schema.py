@@ -79,6 +79,8 @@ class Parameter:
     def _one(self, value: Any, op: str) -> Any:
         if isinstance(value, np.generic):
             value = value.item()
+        # A dynamic size of a program that is being traced stands for its expression.
+        value = getattr(value, "__ingot_size__", value)
         kind = self.kind
         if kind == "int" and isinstance(value, (int, SizeExpr)) and not isinstance(value, bool):
             return value
@@ -119,7 +121,7 @@ class Schema:
         Raises:
             ArgumentError: for a missing, unknown or repeated argument, or one of the wrong kind.
         """
-        given = self._match(args, kwargs)
+        given = self.match(args, kwargs)
         inputs: list[Any] = []
         attrs: dict[str, Any] = {}
         for parameter in self.parameters:
@@ -134,7 +136,12 @@ class Schema:
                 inputs.append(value)
         return inputs, attrs
 
-    def _match(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def match(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Call arguments by the names of their parameters, as they are; what is left out is not in it.
+
+        Raises:
+            ArgumentError: for an unknown or repeated argument.
+        """
         positional = [p for p in self.parameters if not p.keyword_only]
         if len(args) > len(positional):
             raise ArgumentError(

@@ -35,7 +35,7 @@ COMPARISONS: Final[dict[str, Callable[[int, int], bool]]] = {
 }
 
 _EFFORT: Final = 3  # rewritings on top of each other
-_MAX_CASES: Final = 3  # min and max atoms that are taken apart
+_MAX_CASES: Final = 3  # min and max atoms that are taken apart, and four arguments at most
 _MAX_QUOTIENTS: Final = 8  # // and % atoms that are rewritten
 MAX_ARGUMENTS: Final = 16  # of one min or max, which compares all pairs
 _MAX_SHIFTED: Final = 32  # terms of a polynomial that is shifted
@@ -243,7 +243,7 @@ def _linear_in(size: SizeExpr, atom: Atom) -> tuple[Size, Size] | None:
 
 def _cases(size: SizeExpr, effort: int) -> Iterator[Interval]:
     """Bounds with one min or max replaced by each of its arguments: the value is one of those."""
-    extremes = sorted(atom for atom in size.atoms if atom.op in ("min", "max"))
+    extremes = sorted(atom for atom in size.atoms if atom.op in ("min", "max") and len(atom.args) <= 4)
     for atom in extremes[:_MAX_CASES]:
         split = _linear_in(size, atom)
         if split is None:
@@ -252,9 +252,10 @@ def _cases(size: SizeExpr, effort: int) -> Iterator[Interval]:
         cases = [_refined(factor * arg + rest, effort - 1) for arg in atom.args]
         lows, highs = [low for low, _ in cases], [high for _, high in cases]
         lo, hi = min(lows), max(highs)
-        if isinstance(factor, int):
-            # It is below every case when `min` adds to it or `max` takes from it, else above every case.
-            if (atom.op == "min") == (factor > 0):
+        smallest, largest = interval(factor)
+        if smallest >= 0 or largest <= 0:
+            # Below every case when `min` adds to it or `max` takes from it, else above every case.
+            if (atom.op == "min") == (smallest >= 0):
                 hi = min(highs)
             else:
                 lo = max(lows)

@@ -85,15 +85,18 @@ class SizeExpr:
         return frozenset(atom for monomial in self.poly for atom in monomial)
 
     def __add__(self, other: Any) -> Size:
-        return _sum(self, other, 1)
+        right = _as_size(other)
+        return NotImplemented if right is None else _sum(self, right, 1)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Size:
-        return _sum(self, other, -1)
+        right = _as_size(other)
+        return NotImplemented if right is None else _sum(self, right, -1)
 
     def __rsub__(self, other: Any) -> Size:
-        return _sum(-self, other, 1)
+        left = _as_size(other)
+        return NotImplemented if left is None else _sum(-self, left, 1)
 
     def __neg__(self) -> SizeExpr:
         return SizeExpr(polynomial.scale(self.poly, -1))
@@ -234,13 +237,10 @@ def _as_size(value: Any) -> Size | None:
     return value if type(value) is SizeExpr else _as_int(value)
 
 
-def _sum(left: SizeExpr, right: Any, sign: int) -> Size:
-    if type(right) is SizeExpr:
+def _sum(left: SizeExpr, right: Size, sign: int) -> Size:
+    if isinstance(right, SizeExpr):
         return size_of(polynomial.add(left.poly, right.poly, sign))
-    number = _as_int(right)
-    if number is None:
-        return NotImplemented
-    return SizeExpr(polynomial.add(left.poly, {CONSTANT: number}, sign)) if number else left
+    return SizeExpr(polynomial.add(left.poly, {CONSTANT: right}, sign)) if right else left
 
 
 def _floor_divide(a: Size, b: Size) -> Size:
@@ -252,7 +252,7 @@ def _floor_divide(a: Size, b: Size) -> Size:
         return _floor_divide_by_int(a, b)
     quotient, rest = _split_quotient(a, b)
     if quotient is not None:
-        return quotient + _floor_divide(rest, b) if rest else quotient
+        return quotient if rest == 0 else quotient + _floor_divide(rest, b)
     if _lies_within(a, b):
         return 0
     return make_atom("//", (a, b), quotient_interval(interval(a), interval(b)))
@@ -311,7 +311,7 @@ def _modulo(a: Size, b: Size) -> Size:
         return common * _modulo_int(a, b)
     quotient, rest = _split_quotient(a, b)
     if quotient is not None:
-        return common * _modulo(rest, b) if rest else 0
+        return 0 if rest == 0 else common * _modulo(rest, b)
     if _lies_within(a, b):
         return common * a
     return common * make_atom("%", (a, b), remainder_interval(interval(a), interval(b)))
@@ -355,7 +355,8 @@ def _without_inner_modulo(a: SizeExpr, k: int) -> Size | None:
             continue
         inner, m = monomial[0].args
         if type(m) is int and c * m % k == 0:
-            return size_of({key: v for key, v in a.poly.items() if key != monomial}) + c * inner
+            unwrapped: Size = c * inner
+            return unwrapped + size_of({key: v for key, v in a.poly.items() if key != monomial})
     return None
 
 

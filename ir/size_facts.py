@@ -79,7 +79,7 @@ class Facts:
         """Whether `a op b` is certain to hold (True), certain not to (False), or neither (None)."""
         try:
             return self._follows(op, self._normal(a) - self._normal(b))
-        except (ShapeError, ZeroDivisionError):  # rewriting outgrew the limits, or divides by a known zero
+        except ZeroDivisionError:  # by something that is known to be zero
             return None
 
     # -- proofs
@@ -145,7 +145,7 @@ class Facts:
             self._variables[str(monomial[0])] = meaning
         else:
             self._leading[monomial] = meaning
-        self._refresh()
+        self._refresh(free_vars(SizeExpr({monomial: 1})))
         self._keep_bounds(monomial, meaning)
 
     def _keep_bounds(self, monomial: Monomial, meaning: Size) -> None:
@@ -181,17 +181,20 @@ class Facts:
         if lo is not None and hi is not None and lo > hi:
             raise ShapeError(f"assumptions leave no value for size {atom}")
         self._variables[str(atom)] = var(str(atom), lo, hi)
-        self._refresh()
+        self._refresh(atom.names)
 
-    def _refresh(self) -> None:
-        """Say the collected facts in terms of the newest substitution."""
-        facts, self._not_negative = self._not_negative, []
-        for fact in facts:
-            size = self._normal(fact)
-            if isinstance(size, SizeExpr) and not decide(">=", size, 0):
-                self._not_negative.append(size)
-        normal = [self._normal(size) for size in self._not_zero]
-        self._not_zero = {_primitive(size) for size in normal if isinstance(size, SizeExpr)}
+    def _refresh(self, changed: frozenset[str]) -> None:
+        """Say the collected facts about the given variables in terms of the newest substitution."""
+        stale = [fact for fact in self._not_negative if changed & free_vars(fact)]
+        if stale:
+            self._not_negative = [fact for fact in self._not_negative if not changed & free_vars(fact)]
+            normal = [self._normal(fact) for fact in stale]
+            self._not_negative += [g for g in normal if isinstance(g, SizeExpr) and not decide(">=", g, 0)]
+        for size in [size for size in self._not_zero if changed & free_vars(size)]:
+            self._not_zero.remove(size)
+            renewed = self._normal(size)
+            if isinstance(renewed, SizeExpr):
+                self._not_zero.add(_primitive(renewed))
 
     # -- rewriting
 
@@ -200,7 +203,10 @@ class Facts:
         for _ in range(_PASSES):
             if isinstance(size, int) or not (self._variables or self._leading):
                 return size
-            before, size = size, self._rewritten(size)
+            try:
+                before, size = size, self._rewritten(size)
+            except ShapeError:  # it outgrew the limits of expressions; what it was before is as true
+                return size
             if size == before:
                 return size
         return size
@@ -261,8 +267,11 @@ def _variable_rule(difference: SizeExpr) -> _Rule | None:
 
 
 def _leading_rule(difference: SizeExpr) -> _Rule | None:
-    """From `±m + rest == 0` with the leading monomial m."""
-    lead = min(difference.poly, key=polynomial.order)
+    """From `±m + rest == 0`, where m is the deepest and then the leading monomial.
+
+    Rest has no atom that is deeper, so m is not inside of one, and rewriting does not feed itself.
+    """
+    lead = min(difference.poly, key=lambda m: (-max((a.depth for a in m), default=-1), polynomial.order(m)))
     coefficient = difference.poly[lead]
     return (lead, -coefficient * _rest(difference, lead)) if abs(coefficient) == 1 else None
 

@@ -1,1 +1,8 @@
-"""Optimisers."""
+"""Optimisers, and schedules of their learning rates in `lr_scheduler`."""
+
+from . import lr_scheduler
+from .adam import Adam, AdamW
+from .optimizer import Optimizer
+from .sgd import SGD
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "lr_scheduler"]

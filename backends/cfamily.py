@@ -1,0 +1,225 @@
+"""C and CUDA text of single scalars: what differs between the two languages, literals, primitives, casts.
+
+Both are written by one printer, in the same short type names (`f32`, `i64`, ...); a `Dialect` holds what differs.
+float16 and bfloat16 are stored as 16 bits and computed in float, rounded after every primitive, as NumPy does.
+
+The other parts of the printer: `cfamily_library` holds the functions that the text calls, `cfamily_statements`
+writes expressions that share parts, `cfamily_nests` and `cfamily_lines` the loops around them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isinf, isnan
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from ..ir.dtypes import DType, bfloat16, bool_, float16, float64, int64
+from .cfamily_library import compute_type
+
+__all__ = ["HALVES", "Dialect", "Text", "apply", "cast", "integer", "literal", "loaded", "stored"]
+
+HALVES: Final = (float16, bfloat16)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What differs between the languages of the family.
+
+    Attributes:
+        header: the first lines of a file: includes, and the short type names.
+        function: what stands before an auxiliary function.
+        entry: what stands before an entry function.
+        restrict: the keyword for pointers that do not overlap.
+        specials: text of infinity and NaN by type name.
+        fail: the statement that ends a function with a status; `{}` is the status.
+        finish: the statement at the end of an entry function, if any.
+        grid: whether outer loops are shared among the threads of a grid, and updates are atomic.
+    """
+
+    name: str
+    header: str
+    function: str
+    entry: str
+    restrict: str
+    specials: Mapping[str, str]
+    fail: str
+    finish: str
+    grid: bool
+
+
+class Text(NamedTuple):
+    """Code of an expression, and whether it binds as tightly as a name does."""
+
+    code: str
+    atomic: bool = True
+
+    @property
+    def tight(self) -> str:
+        """The code, in parentheses where it needs them as an operand."""
+        return self.code if self.atomic else f"({self.code})"
+
+
+# -- literals
+
+
+def integer(value: int) -> Text:
+    """A literal with the value of an int64.
+
+    >>> integer(-(2**63)).code
+    '-9223372036854775807LL - 1'
+    """
+    if value == -(2**63):
+        return Text("-9223372036854775807LL - 1", False)
+    return Text(f"{value}LL" if abs(value) >= 2**31 else str(value), value >= 0)
+
+
+def literal(value: float, dtype: DType, dialect: Dialect) -> Text:
+    """A typed literal: decimal where that is exact, else hexadecimal with the decimal in a comment."""
+    if dtype is bool_:
+        return Text("1" if value else "0")
+    if dtype.kind == "int":
+        return integer(_wrapped(int(value), dtype))
+    with np.errstate(all="ignore"):
+        number = dtype.np.type(value)
+    short = compute_type(dtype)
+    if isnan(number) or isinf(number):
+        special = dialect.specials["nan" if isnan(number) else "inf", short]
+        return Text(f"-{special}", False) if number < 0 else Text(special)
+    return Text(_decimal(number, short), not np.signbit(number))
+
+
+def _wrapped(value: int, dtype: DType) -> int:
+    bits = 8 * dtype.itemsize
+    low = -(1 << (bits - 1)) if dtype.is_signed else 0
+    return (value - low) % (1 << bits) + low
+
+
+def _decimal(number: np.floating, short: str) -> str:
+    suffix = "f" if short == "f32" else ""
+    exact = float(number)
+    text = repr(exact) if short == "f64" else str(np.float32(exact))
+    if Fraction(text) == Fraction(exact):
+        return text + suffix
+    mantissa, exponent = exact.hex().split("p")
+    return f"{mantissa.rstrip('0')}p{exponent}{suffix} /* {text} */"
+
+
+# -- primitives: `{t}` is the type computed in, `{u}` its unsigned twin or nothing, `{m}` the suffix of math functions
+
+_MATH: Final = (
+    "exp exp2 expm1 log log2 log10 log1p sqrt sin cos tan asin acos atan sinh cosh tanh erf floor ceil trunc"
+).split()
+_COMPARE: Final = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_COMPARISONS: Final = {name: f"{{0}} {sign} {{1}}" for name, sign in _COMPARE.items()}
+_FLOAT: Final[dict[str, str]] = {
+    **_COMPARISONS,
+    **{name: f"{name}{{m}}({{0}})" for name in _MATH},
+    "round": "rint{m}({0})",
+    "abs": "fabs{m}({0})",
+    "atan2": "atan2{m}({0}, {1})",
+    "pow": "pow{m}({0}, {1})",
+    "fmod": "fmod{m}({0}, {1})",
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "neg": "-{0}",
+    "floordiv": "floordiv_{t}({0}, {1})",
+    "mod": "mod_{t}({0}, {1})",
+    "sign": "sign_{t}({0})",
+    "maximum": "max_{t}({0}, {1})",
+    "minimum": "min_{t}({0}, {1})",
+    "isnan": "is_nan_{t}({0})",
+    "isinf": "is_inf_{t}({0})",
+}
+# Signed overflow is undefined in C: wide integers are added as unsigned ones, narrow ones are computed in int.
+_INTEGER: Final[dict[str, str]] = {
+    **_COMPARISONS,
+    "add": "({t})({u}{0} + {u}{1})",
+    "sub": "({t})({u}{0} - {u}{1})",
+    "mul": "({t})({u}{0} * {u}{1})",
+    "neg": "({t})(0 - {u}{0})",
+    "and_": "({t})({0} & {1})",
+    "or_": "({t})({0} | {1})",
+    "xor": "({t})({0} ^ {1})",
+    "not_": "({t})~{0}",
+    **{name: f"{name}_{{t}}({{0}}, {{1}})" for name in ("floordiv", "mod", "fmod", "pow")},
+    **{name: f"{name}_{{t}}({{0}})" for name in ("abs", "sign")},
+    "maximum": "max_{t}({0}, {1})",
+    "minimum": "min_{t}({0}, {1})",
+}
+_PLAIN: Final = {"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "neg": "-{0}"}
+_PLAIN_NATURAL: Final = {"floordiv": "{0} / {1}", "mod": "{0} % {1}"}
+_BOOL: Final[dict[str, str]] = {
+    **_COMPARISONS,
+    **dict.fromkeys(("add", "or_", "maximum"), "{0} | {1}"),
+    **dict.fromkeys(("mul", "and_", "minimum"), "{0} & {1}"),
+    "xor": "{0} ^ {1}",
+    "not_": "!{0}",
+}
+# Results of these are representable in a half whenever their operands are.
+_EXACT: Final = frozenset("neg abs sign maximum minimum floor ceil trunc round fmod".split())
+_CALL: Final = re.compile(r"\w+\([^()]*\)")
+
+
+def apply(op: str, args: Sequence[Text], operand: DType, plain: bool = False, natural: bool = False) -> Text:
+    """A primitive applied to operands of one dtype.
+
+    Args:
+        plain: the operands are offsets that cannot overflow.
+        natural: they are not negative either, and the divisor is not 0.
+    """
+    table = {"float": _FLOAT, "int": _INTEGER, "bool": _BOOL}[operand.kind]
+    form = table[op]
+    if plain and op in _PLAIN:
+        form = _PLAIN[op]
+    elif natural and op in _PLAIN_NATURAL:
+        form = _PLAIN_NATURAL[op]
+    short = compute_type(operand)
+    unsigned = f"(u{short[1:]})" if operand.kind == "int" and operand.itemsize >= 4 else ""
+    call = _CALL.fullmatch(form.replace("{", "").replace("}", "")) is not None
+    codes = [arg.code if call else arg.tight for arg in args]
+    code = form.format(*codes, t=short, u=unsigned, m="f" if short == "f32" else "")
+    if operand in HALVES and op not in _EXACT and op not in _COMPARISONS and op not in ("isnan", "isinf"):
+        return Text(f"{operand.short}_round({code})")
+    return Text(code, call or form.startswith("({t})"))
+
+
+def cast(value: Text, source: DType, target: DType) -> Text:
+    """A value as another dtype. Floats outside of an integer's range give some integer, without undefined behaviour."""
+    if target is bool_:
+        return Text(f"{value.tight} != 0", False)
+    if target in HALVES:
+        return Text(f"{target.short}_round({_as_float(value, source, target)})")
+    if source.kind == "float" and target.kind == "int":
+        return Text(f"{_conversion(target)}i64_of_f64({value.code})")
+    if compute_type(source) == compute_type(target):
+        return value
+    return Text(f"({compute_type(target)}){value.tight}")
+
+
+def _conversion(target: DType) -> str:
+    return "" if target is int64 else f"({target.short})"
+
+
+def _as_float(value: Text, source: DType, target: DType) -> str:
+    """The float that is rounded to a half. A double is rounded once on its way to float16; bfloat16 goes by float32,
+    as ml_dtypes does."""
+    if source is float64 and target is float16:
+        return f"f32_odd({value.code})"
+    return value.code if compute_type(source) == "f32" else f"(f32){value.tight}"
+
+
+def loaded(code: str, dtype: DType) -> Text:
+    """The value of an element in memory."""
+    return Text(f"{dtype.short}_load({code})" if dtype in HALVES else code)
+
+
+def stored(value: Text, dtype: DType) -> str:
+    """What is assigned to an element in memory."""
+    return f"{dtype.short}_store({value.code})" if dtype in HALVES else value.code

@@ -1,0 +1,312 @@
+"""The tracer: runs a program once on example inputs and records every op as a node.
+
+Ops are computed as usual, so the program sees real values; beside them each tensor carries the graph value that
+stands for it. Types are inferred from the graph values, so dynamic sizes stay symbolic. A tensor that the program
+did not get as an input and did not compute is state (a parameter, a buffer, an optimizer's momentum) or a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...ir.algebra import type_of
+from ...ir.builder import Builder
+from ...ir.errors import CaptureError, IngotError, VerifyError
+from ...ir.graph import Assumption, Graph
+from ...ir.locations import Location, here
+from ...ir.node import Value
+from ...ir.program import LedgerEntry
+from ...ir.registry import Op
+from ...ir.sizes import AssumingContext, Size, SizeExpr, SizeRelation, evaluate, use_context
+from ...ir.types import KEY, TensorType, Type
+from ..dispatch import execute, link_view
+from ..indexing import replay
+from ..mode import mode
+from ..random import default_generator
+from ..sizes import Size as Shape
+from ..tape import record
+from ..tensor_base import TensorBase, wrap
+from .symint import SymInt, as_size, hint
+
+__all__ = ["Tracer"]
+
+
+class Tracer:
+    """One capture in progress.
+
+    Args:
+        name: the entry point's name.
+        names: known state: the tensor's `id` to its name and the tensor itself.
+        frozen_grads: tensors whose `.grad` is put back afterwards.
+    """
+
+    def __init__(self, name: str, names: Mapping[int, tuple[str, Any]]) -> None:
+        self.graph = Graph(name)
+        self.builder = Builder(self.graph)
+        self.names = names
+        self.hints: dict[str, int] = {}
+        self.context = f"while tracing @{name}"
+        self.sizes = AssumingContext(self.hints, self._assume)
+        self.ledger: list[LedgerEntry] = []
+        self.state: dict[str, tuple[Any, Value]] = {}
+        self.path: list[str] = []
+        self._anonymous: list[tuple[str, Any, Value]] = []
+        self._constants: dict[Any, Value] = {}
+        self._snapshots: dict[int, tuple[Any, np.ndarray]] = {}
+        self._touched: list[Any] = []
+        self._paths: dict[int, str] = {}
+        self._inputs: set[int] = set()
+
+    # ------------------------------------------------------------------------------------------- begin and end
+
+    def add_input(self, name: str, array: np.ndarray, sizes: Sequence[Size]) -> Any:
+        """A graph input and the tensor that stands for it in the program."""
+        found = wrap(np.array(array))
+        type_ = type_of(array)
+        assert isinstance(type_, TensorType)
+        value = self.graph.add_input(name, type_.with_(sizes=tuple(sizes)))
+        found._trace = (self, value)
+        self._inputs.add(id(found._array))
+        self._touched.append(found)
+        return found
+
+    def set_hints(self, hints: Mapping[str, int]) -> None:
+        """Example values of the size variables."""
+        self.hints.update(hints)
+        self.sizes.hints.update(hints)
+
+    def finish(self, outputs: Sequence[Any]) -> None:
+        """Close the graph over the program's outputs and the state it has changed."""
+        results = [self.value_of(x) for x in outputs]
+        self._settle_anonymous()
+        updates = {key: now for key, (tensor, before) in self.state.items() if (now := self.value_of(tensor)) is not before}
+        self.graph.set_return(results, updates)
+
+    def _settle_anonymous(self) -> None:
+        """Tensors of no known name: those that changed are state, the others constants."""
+        for key, tensor, value in self._anonymous:
+            if tensor._trace[1] is not value:
+                self.state[key] = (tensor, value)
+                continue
+            if value.use_count:
+                constant = self.builder_at_start().constant(_frozen(tensor._array))
+                value.replace_uses(constant)
+            self.graph.remove_state(key)
+
+    def builder_at_start(self) -> Builder:
+        """A builder that puts nodes before all others."""
+        from ...ir.insertion import InsertionPoint
+
+        return Builder(self.graph, at=InsertionPoint.start(self.graph.block))
+
+    def restore(self) -> None:
+        """Undo what the run did to tensors that outlive it, and let go of them."""
+        for tensor, array in self._snapshots.values():
+            tensor._array[...] = array
+        for tensor in self._touched:
+            tensor._trace = None
+        self._touched.clear()
+
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """Copies of the state's arrays as they were before the run."""
+        found = {}
+        for key, (tensor, _) in self.state.items():
+            before = self._snapshots.get(id(tensor))
+            found[key] = np.array(before[1] if before else tensor._array)
+        return found
+
+    def before_write(self, base: Any) -> None:
+        """Keep a tensor's elements before the program changes them in place.
+
+        Raises:
+            CaptureError: when the tensor is one of the program's inputs.
+        """
+        if id(base._array) in self._inputs:
+            raise CaptureError(
+                "the program changes one of its inputs in place",
+                expected="a program that leaves its arguments as they are",
+                location=here(),
+                context=self.context,
+                advice="clone() the argument first, or return the changed tensor",
+            )
+        value = self.value_of(base)
+        if value.node is None and id(base) not in self._snapshots:
+            self._snapshots[id(base)] = (base, np.array(base._array))
+
+    # --------------------------------------------------------------------------------------------- module paths
+
+    def enter_module(self, module: Any) -> None:
+        """The program calls a module: nodes recorded until `exit_module` carry its path."""
+        self.path.append(self._paths.get(id(module), ""))
+
+    def exit_module(self) -> None:
+        """The module's call has ended."""
+        self.path.pop()
+
+    def name_modules(self, paths: Mapping[int, str]) -> None:
+        """Paths of the modules that may be called, by their `id`."""
+        self._paths.update(paths)
+
+    @property
+    def module_path(self) -> str:
+        return self.path[-1] if self.path else ""
+
+    # -------------------------------------------------------------------------------------------------- values
+
+    def is_traced(self, tensor: Any) -> bool:
+        """Whether a tensor's value depends on the program's inputs or state."""
+        return tensor._trace is not None and tensor._trace[0] is self
+
+    def value_of(self, x: Any) -> Value:
+        """The graph value that stands for an operand."""
+        if isinstance(x, TensorBase):
+            if x._trace is not None and x._trace[0] is self:
+                return x._trace[1]  # type: ignore[no-any-return]
+            return self._external(x)
+        if isinstance(x, SymInt):
+            return self.builder.emit("prim::Size", [], {"value": x.__ingot_size__}, location=here()).output
+        key = (type(x), repr(x))
+        found = self._constants.get(key)
+        if found is None:
+            found = self._constants[key] = self.builder_at_start().constant(x) if x is not None else self.builder_at_start().none()
+        return found
+
+    def _external(self, tensor: Any) -> Value:
+        if tensor._base is not None and id(tensor) not in self.names:
+            view = replay(tensor._base, tensor._chain)
+            self.value_of(view)
+            tensor._trace = view._trace
+            self._touched.append(tensor)
+            return view._trace[1]  # type: ignore[no-any-return]
+        type_: Type = KEY if tensor._array.dtype == np.uint64 else type_of(tensor._array)
+        known = self.names.get(id(tensor))
+        if known is None and tensor is default_generator._key:
+            known = ("rng", tensor)
+        key = known[0] if known else f"state.{len(self._anonymous)}"
+        value = self.graph.add_state(key, type_)
+        if known:
+            self.state[key] = (tensor, value)
+        else:
+            self._anonymous.append((key, tensor, value))
+        tensor._trace = (self, value)
+        self._touched.append(tensor)
+        return value
+
+    # ----------------------------------------------------------------------------------------------------- ops
+
+    def apply(self, op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
+        """Record one op and compute it."""
+        location = here(3)
+        try:
+            return self._apply(op, inputs, attrs, location)
+        except IngotError as error:
+            raise error.located(location, self.module_path, self.context) from None
+
+    def _apply(self, op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any], location: Location | None) -> Any:
+        values = [self.value_of(x) for x in inputs]
+        types = [value.type for value in values]
+        symbolic = {name: _map_sizes(value, as_size) for name, value in attrs.items()}
+        concrete = {name: _map_sizes(value, self._at_hints) for name, value in symbolic.items()}
+        with use_context(self.sizes):
+            inferred = op.infer(types, symbolic)
+        node = self.builder.emit(op, values, symbolic, types=inferred, location=location, path=self.module_path)
+        raw = [hint(x.__ingot_size__, self.hints) if isinstance(x, SymInt) else x for x in inputs]
+        with_grad, mode.grad, mode.tracer = mode.grad, False, None
+        try:
+            result = execute(op, raw, concrete)
+        finally:
+            mode.grad, mode.tracer = with_grad, self
+        outputs = result if isinstance(result, tuple) else (result,)
+        for output, value in zip(outputs, node.outputs, strict=True):
+            self._check(op, output, value)
+            output._trace = (self, value)
+        if op.view and outputs[0]._base is not None:
+            self._relink(outputs[0], inputs[0], op, symbolic)
+        if with_grad and any(isinstance(x, TensorBase) and x._node is not None for x in inputs):
+            record(op, inputs, symbolic, outputs, (types, inferred))
+        return result
+
+    def _relink(self, output: Any, source: Any, op: Op, attrs: Mapping[str, Any]) -> None:
+        """A view's chain with symbolic attributes in place of the example's."""
+        output._base, output._chain = None, ()
+        link_view(output, source, op, attrs)
+
+    def _check(self, op: Op, output: Any, value: Value) -> None:
+        if not isinstance(value.type, TensorType):
+            return
+        expected = tuple(hint(size, self.hints) for size in value.type.sizes)
+        if expected != output._array.shape or value.type.dtype.np != output._array.dtype:
+            raise VerifyError(
+                f"{op.short}: its type rule and its kernel disagree",
+                expected=f"{value.type} (sizes {list(expected)})",
+                found=f"{output._array.dtype}{list(output._array.shape)}",
+            )
+
+    def _at_hints(self, size: Any) -> Any:
+        return evaluate(size, self.hints) if isinstance(size, SizeExpr) else size
+
+    # ---------------------------------------------------------------------------------------------------- sizes
+
+    def shape_of(self, tensor: Any) -> Shape:
+        """A tensor's sizes, dynamic ones as `SymInt`."""
+        if not self.is_traced(tensor):
+            return Shape(tensor._array.shape)
+        type_ = tensor._trace[1].type
+        if not isinstance(type_, TensorType):
+            return Shape(tensor._array.shape)
+        return Shape(size if isinstance(size, int) else SymInt(size, self) for size in type_.sizes)
+
+    def compare(self, op: str, a: Size, b: Any) -> bool:
+        """A comparison of sizes: by bounds, by what is assumed already, else by the example."""
+        if isinstance(b, float):
+            return bool(_PYTHON[op](hint(a, self.hints), b))
+        with use_context(self.sizes):
+            return bool(self.sizes.ask(op, a, b))
+
+    def fix(self, size: SymInt, why: str) -> int:
+        """A dynamic size as the plain integer it has in the example, from here on an assumption."""
+        expression = size.__ingot_size__
+        value = hint(expression, self.hints)
+        assert isinstance(expression, SizeExpr)
+        with use_context(self.sizes):
+            if self.sizes.known("==", expression, value) is not True:
+                self.ledger.append(LedgerEntry("size", f"{expression} was fixed to {value}: {why}", here()))
+                self.sizes.ask("==", expression, value)
+        return value
+
+    def _assume(self, relation: SizeRelation) -> None:
+        location = here()
+        self.graph.assumptions.append(Assumption(relation, location))
+        self.ledger.append(LedgerEntry("assumption", f"traced assuming {relation}", location))
+
+    # --------------------------------------------------------------------------------------------------- ledger
+
+    def leaves_graph(self, tensor: Any, how: str) -> None:
+        """A tensor's value goes to Python, where the graph cannot follow: noted in the ledger."""
+        if self.is_traced(tensor):
+            self.ledger.append(
+                LedgerEntry("value", f"{how} took a tensor's value out of the graph; what Python made of it is frozen", here())
+            )
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    found = np.array(array)
+    found.setflags(write=False)
+    return found
+
+
+def _map_sizes(value: Any, change: Callable[[Any], Any]) -> Any:
+    return tuple(change(item) for item in value) if isinstance(value, tuple) else change(value)
+
+
+_PYTHON: dict[str, Callable[[Any, Any], bool]] = {
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}

@@ -1,0 +1,381 @@
+"""Functions on tensors that are more than one op: creation, conversion, overloads, display.
+
+Everything else that `ingot` offers by PyTorch's names is an op's entry function, found in the registry.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from ..ir import dtypes
+from ..ir.dtypes import DType, get_default_dtype
+from ..ir.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
+from ..ir.locations import here
+from .dispatch import EAGER
+from .tensor_base import TensorBase, wrap
+
+__all__ = [
+    "arange",
+    "as_tensor",
+    "empty",
+    "empty_like",
+    "full_like",
+    "from_numpy",
+    "full",
+    "ones",
+    "ones_like",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
+
+# ---------------------------------------------------------------------------------------------------- creation
+
+
+def as_array(data: Any, dtype: Any = None) -> np.ndarray:
+    """Data as an array of one of the dtypes; Python floats become the default dtype."""
+    if isinstance(data, TensorBase):
+        found = np.asarray(data._array)
+    elif isinstance(data, (np.ndarray, np.generic)):
+        found = np.asarray(data)
+    else:
+        found = _from_python(data)
+    wanted = DType.of(dtype) if dtype is not None else DType.of(found.dtype)
+    return found if found.dtype == wanted.np else found.astype(wanted.np)
+
+
+def _from_python(data: Any) -> np.ndarray:
+    try:
+        found = np.array(_plain(data))
+    except ValueError as error:
+        raise ShapeError(f"tensor: {error}", location=here(), advice="rows must have equal lengths") from None
+    if found.dtype.kind == "O" or found.dtype.kind in "USM":
+        raise DTypeError(f"tensor: cannot hold {type(data).__name__} {data!r:.60}", location=here())
+    if found.dtype == np.float64 and not _holds_arrays(data):
+        return found.astype(get_default_dtype().np)
+    return found
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, TensorBase):
+        return data._array
+    return [_plain(x) for x in data] if isinstance(data, (list, tuple)) else data
+
+
+def _holds_arrays(data: Any) -> bool:
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return isinstance(data, (np.ndarray, np.generic, TensorBase))
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """A new tensor with a copy of the data.
+
+    Args:
+        data: numbers, nested lists of them, an array or a tensor.
+        dtype: default: Python floats give the default dtype, integers int64, arrays keep theirs.
+        requires_grad: record operations on it.
+
+    Raises:
+        ShapeError: for ragged lists. DTypeError: for what tensors do not hold.
+
+    >>> import ingot
+    >>> ingot.tensor([[1, 2], [3, 4]]).dtype
+    ingot.int64
+    """
+    check_device(device)
+    found = wrap(np.array(as_array(data, dtype), order="C"))
+    return found.requires_grad_() if requires_grad else found
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
+    """The data as a tensor, sharing memory where the dtype allows it."""
+    check_device(device)
+    if isinstance(data, TensorBase) and (dtype is None or DType.of(dtype) is data.dtype):  # type: ignore[attr-defined]
+        return data
+    return wrap(as_array(data, dtype))
+
+
+def from_numpy(array: np.ndarray) -> Any:
+    """A tensor that shares the array's memory.
+
+    >>> import ingot, numpy as np
+    >>> ingot.from_numpy(np.zeros(2, np.float32)).shape
+    ingot.Size([2])
+    """
+    if not isinstance(array, np.ndarray):
+        raise ArgumentError(f"from_numpy: expected an array, not {type(array).__name__}", location=here())
+    DType.of(array.dtype)
+    return wrap(array)
+
+
+def as_tensor_like(value: Any, like: Any) -> Any:
+    """A value as a tensor, in the dtype of another where it is a Python number."""
+    if isinstance(value, TensorBase):
+        return value
+    if isinstance(value, (bool, int, float)):
+        return wrap(np.asarray(value, dtype=like._array.dtype))
+    return wrap(as_array(value))
+
+
+def check_device(device: Any) -> None:
+    """Refuse devices that this build does not have.
+
+    Raises:
+        UnsupportedError: for anything but the CPU.
+    """
+    if device is not None and str(device) not in ("cpu",):
+        raise UnsupportedError(f"no device {device!r}", expected="'cpu'", location=here())
+
+
+def _sizes(size: tuple[Any, ...]) -> tuple[Any, ...]:
+    found = size[0] if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    return tuple(found)
+
+
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """A tensor of the given sizes filled with one value.
+
+    >>> import ingot
+    >>> ingot.full((2,), 7)
+    tensor([7, 7])
+    """
+    check_device(device)
+    found = EAGER.full(_sizes((size,)), fill_value, DType.of(dtype) if dtype is not None else DType.of(type(fill_value)))
+    return found.requires_grad_() if requires_grad else found
+
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """A tensor of zeros."""
+    return full(_sizes(size), 0.0, dtype=dtype or get_default_dtype(), device=device, requires_grad=requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """A tensor of ones."""
+    return full(_sizes(size), 1.0, dtype=dtype or get_default_dtype(), device=device, requires_grad=requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """A tensor to be filled; its elements are zeros, so that programs stay reproducible."""
+    return zeros(*size, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def full_like(input: Any, fill_value: Any, *, dtype: Any = None) -> Any:
+    """A tensor of the sizes and dtype of another, filled with one value."""
+    return full(tuple(input.shape), fill_value, dtype=dtype or input.dtype)
+
+
+def zeros_like(input: Any, *, dtype: Any = None) -> Any:
+    """Zeros of the sizes and dtype of another tensor."""
+    return full_like(input, 0, dtype=dtype)
+
+
+def ones_like(input: Any, *, dtype: Any = None) -> Any:
+    """Ones of the sizes and dtype of another tensor."""
+    return full_like(input, 1, dtype=dtype)
+
+
+def empty_like(input: Any, *, dtype: Any = None) -> Any:
+    """A tensor to be filled, of the sizes and dtype of another."""
+    return full_like(input, 0, dtype=dtype)
+
+
+def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Any:
+    """Numbers from `start` (default 0) up to, and without, `end`.
+
+    >>> import ingot
+    >>> ingot.arange(3)
+    tensor([0, 1, 2])
+    """
+    check_device(device)
+    if end is None:
+        start, end = 0, start
+    whole = not any(isinstance(x, float) for x in (start, end, step))
+    wanted = DType.of(dtype) if dtype is not None else dtypes.int64 if whole else get_default_dtype()
+    return EAGER.arange(start, end, step, wanted)
+
+
+# -------------------------------------------------------------------------------------------------- conversion
+
+
+def to(input: Any, *args: Any, dtype: Any = None, device: Any = None) -> Any:
+    """The tensor in another dtype or on another device; itself where nothing changes."""
+    for arg in args:
+        if isinstance(arg, TensorBase):
+            dtype = arg.dtype  # type: ignore[attr-defined]
+        elif isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda"):
+            device = arg
+        elif not isinstance(arg, bool):
+            dtype = arg
+    check_device(device)
+    if dtype is None or DType.of(dtype) is input.dtype:
+        return input
+    return EAGER.cast(input, dtype=DType.of(dtype))
+
+
+def _caster(dtype: DType) -> Callable[..., Any]:
+    def convert(self: Any) -> Any:
+        return to(self, dtype=dtype)
+
+    convert.__doc__ = f"The tensor as {dtype.name}."
+    return convert
+
+
+def rebuild(array: np.ndarray, requires_grad: bool) -> Any:
+    """A tensor from what `copy` and `pickle` keep of one."""
+    found = wrap(array)
+    return found.requires_grad_() if requires_grad else found
+
+
+def show(tensor: Any) -> str:
+    """A tensor as text, as PyTorch prints it."""
+    body = np.array2string(tensor._array, separator=", ", prefix="tensor(", precision=4)
+    facts = ""
+    if tensor._array.dtype.name not in ("float32", "int64", "bool"):
+        facts += f", dtype={tensor._array.dtype.name}"
+    if tensor._node is not None:
+        facts += ", requires_grad=True" if tensor.is_leaf else f", grad_fn={tensor._node!r}"
+    return f"tensor({body}{facts})"
+
+
+# --------------------------------------------------------------------------------------------------- overloads
+
+
+def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """input + alpha * other."""
+    return EAGER.add(input, other if alpha == 1 else EAGER.mul(other, alpha))
+
+
+def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """input - alpha * other."""
+    return EAGER.sub(input, other if alpha == 1 else EAGER.mul(other, alpha))
+
+
+def _extreme(name: str) -> Callable[..., Any]:
+    def extreme(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+        if isinstance(dim, TensorBase):
+            return getattr(EAGER, f"{name}imum")(input, dim)
+        if dim is None:
+            return getattr(EAGER, f"a{name}")(input)
+        return getattr(EAGER, f"{name}_dim")(input, dim, keepdim)
+
+    extreme.__name__ = name
+    extreme.__doc__ = f"The {name}imum of all elements; with `dim`, (values, indices) along it; or of two tensors."
+    return extreme
+
+
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """Several neighbouring dimensions as one."""
+    ndim = input.ndim
+    if ndim == 0:
+        return EAGER.reshape(input, (1,))
+    first, last = start_dim % ndim, end_dim % ndim
+    shape = tuple(input.shape)
+    merged: Any = 1
+    for size in shape[first : last + 1]:
+        merged = merged * size
+    return EAGER.reshape(input, (*shape[:first], merged, *shape[last + 1 :]))
+
+
+def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Views of consecutive pieces along a dimension."""
+    total = int(input.shape[dim])
+    if isinstance(split_size_or_sections, int):
+        step = split_size_or_sections
+        sections = [min(step, total - start) for start in range(0, total, step)] or [0]
+    else:
+        sections = list(split_size_or_sections)
+        if sum(sections) != total:
+            raise ShapeError("split: the sections do not add up", expected=str(total), found=str(sum(sections)), location=here())
+    pieces, start = [], 0
+    for length in sections:
+        pieces.append(EAGER.slice(input, dim, start, start + length))
+        start += length
+    return tuple(pieces)
+
+
+def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    """At most `chunks` views of equal size along a dimension; the last may be smaller."""
+    return split(input, max(1, math.ceil(int(input.shape[dim]) / chunks)), dim)
+
+
+def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Views of every index along a dimension."""
+    return tuple(EAGER.select(input, dim, i) for i in range(int(input.shape[dim])))
+
+
+def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """Whether all elements are within `atol + rtol * abs(other)` of each other."""
+    return bool(np.allclose(input._array, other._array, rtol, atol, equal_nan))
+
+
+def equal(input: Any, other: Any) -> bool:
+    """Whether both tensors have the same sizes and elements."""
+    return bool(np.array_equal(input._array, other._array))
+
+
+def transpose(input: Any, dim0: int, dim1: int) -> Any:
+    """Two dimensions swapped; a view."""
+    return input.transpose(dim0, dim1)
+
+
+def numel(input: Any) -> Any:
+    """The number of elements."""
+    return input.numel()
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value is a tensor."""
+    return isinstance(value, TensorBase)
+
+
+def _new(maker: Callable[..., Any]) -> Callable[..., Any]:
+    def new(self: Any, *size: Any, dtype: Any = None) -> Any:
+        return maker(*size, dtype=dtype or self.dtype)
+
+    new.__doc__ = maker.__doc__
+    return new
+
+
+def cpu(input: Any) -> Any:
+    """The tensor in main memory."""
+    return input if isinstance(input._array, np.ndarray) else wrap(input._array.get())
+
+
+max = _extreme("max")
+min = _extreme("min")
+
+METHODS: Final[dict[str, Callable[..., Any]]] = {
+    "add": add,
+    "sub": sub,
+    "max": max,
+    "min": min,
+    "flatten": flatten,
+    "split": split,
+    "chunk": chunk,
+    "unbind": unbind,
+    "allclose": allclose,
+    "equal": equal,
+    "cpu": cpu,
+    "new_zeros": _new(zeros),
+    "new_ones": _new(ones),
+    "float": _caster(dtypes.float32),
+    "double": _caster(dtypes.float64),
+    "half": _caster(dtypes.float16),
+    "bfloat16": _caster(dtypes.bfloat16),
+    "long": _caster(dtypes.int64),
+    "int": _caster(dtypes.int32),
+    "bool": _caster(dtypes.bool_),
+}
+FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "numel": numel,
+    "transpose": transpose,
+    "is_tensor": is_tensor,
+    **{name: METHODS[name] for name in ("add", "sub", "max", "min", "flatten", "split", "chunk", "unbind", "allclose", "equal")},
+}
+

@@ -1,0 +1,35 @@
+"""What the current thread is doing: recording gradients, capturing a graph."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["Mode", "mode"]
+
+
+class Mode(threading.local):
+    """Per-thread switches.
+
+    Attributes:
+        grad: whether operations on tensors that require a gradient are recorded.
+        tracer: the capture in progress, or None.
+    """
+
+    grad: bool = True
+    tracer: Any = None
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Compute without capturing: for what must exist before a captured program runs, such as an optimizer's
+        first momentum."""
+        tracer, self.tracer = self.tracer, None
+        try:
+            yield
+        finally:
+            self.tracer = tracer
+
+
+mode = Mode()

@@ -1,0 +1,27 @@
+"""`Size`: a tensor's sizes as a tuple."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["Size"]
+
+
+class Size(tuple[Any, ...]):
+    """A tensor's sizes; a tuple that also counts elements.
+
+    >>> Size((2, 3)).numel()
+    6
+    """
+
+    __slots__ = ()
+
+    def numel(self) -> Any:
+        """The number of elements."""
+        total: Any = 1
+        for size in self:
+            total = total * size
+        return total
+
+    def __repr__(self) -> str:
+        return f"ingot.Size({list(self)})"

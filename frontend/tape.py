@@ -1,0 +1,409 @@
+"""Reverse-mode differentiation: the recorded nodes and the walk back through them.
+
+Each recorded call is a `TapeNode` that keeps only what its op's gradient reads. `backward` visits nodes from the
+latest to the earliest, asks `ir.gradient` for the gradients of their inputs, and sums them up. With
+`create_graph=True` the gradient's own operations are recorded, and can be differentiated again.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from ..ir.dtypes import DType
+from ..ir.errors import ArgumentError, GradientError
+from ..ir.gradient import gradient_names, input_gradients
+from ..ir.locations import here
+from ..ir.registry import NotDifferentiable, Op
+from ..ir.types import NONE, TensorType
+from .mode import mode
+from .storage import storage_of
+from .tensor_base import wrap
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+__all__ = ["Leaf", "Plan", "TapeNode", "backward", "grad", "plan_of", "record", "record_binary", "record_unary"]
+
+_sequence = itertools.count()
+
+
+class Leaf:
+    """Where a gradient ends: a tensor that was made with `requires_grad=True`."""
+
+    __slots__ = ("hooks", "sequence", "tensor")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+        self.sequence = -1
+        self.hooks: list[Callable[[Any], Any]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a tape node keeps, for one op and the inputs whose gradients are wanted.
+
+    Attributes:
+        wanted: positions of those inputs.
+        names: the inputs by name that their gradients read, and where each stands.
+        saves: all those positions.
+        reads_y: whether the outputs are read.
+    """
+
+    wanted: tuple[int, ...]
+    names: tuple[tuple[str, tuple[int, ...], bool], ...]
+    saves: tuple[int, ...]
+    reads_y: bool
+
+
+@lru_cache(maxsize=8192)
+def plan_of(op: Op, wanted: tuple[int, ...], count: int) -> Plan | None:
+    """The plan of an op with `count` inputs; None when it has no gradient."""
+    if isinstance(op.grad, NotDifferentiable):
+        return None
+    groups = op.schema.unflatten(list(range(count)))
+    places = [g if isinstance(g, tuple) else (g,) for g in groups]
+    parameters = list(zip(op.schema.inputs, places, strict=True))
+    owners = tuple(p.name for p, group in parameters if any(i in wanted for i in group))
+    read = gradient_names(op, owners)
+    names = tuple((p.name, group, p.is_list) for p, group in parameters if p.name in read)
+    return Plan(wanted, names, tuple(i for _, group, _ in names for i in group), "y" in read)
+
+
+class TapeNode:
+    """One recorded call: its op, whose outputs its inputs were, and what its gradient reads.
+
+    `saved` holds (tensor or number, version of its storage), `y` holds (array, storage, version, trace) per output.
+    Types are `Type`s, or (sizes, NumPy dtype).
+    """
+
+    __slots__ = ("attrs", "input_types", "op", "output_types", "parents", "plan", "saved", "sequence", "y")
+    op: Op
+    plan: Plan
+    attrs: Mapping[str, Any]
+    parents: tuple[tuple[Any, int], ...]
+    saved: Any
+    y: Any
+    input_types: Sequence[Any]
+    output_types: Sequence[Any]
+    sequence: int
+
+    def __repr__(self) -> str:
+        return f"<{self.op.short} backward>"
+
+    def release(self) -> None:
+        """Forget what was saved: the node has been walked."""
+        self.saved = None
+        self.y = None
+
+
+def record(
+    op: Op,
+    inputs: Sequence[Any],
+    attrs: Mapping[str, Any],
+    outputs: Sequence[Tensor],
+    types: tuple[Sequence[Any], Sequence[Any]] | None = None,
+) -> None:
+    """Put one call on the tape, if any of its outputs can carry a gradient.
+
+    Args:
+        types: the input and output types, where capture knows sizes better than the arrays do.
+    """
+    wanted = tuple([i for i, x in enumerate(inputs) if getattr(x, "_node", None) is not None])
+    plan = plan_of(op, wanted, len(inputs))
+    if plan is None:
+        if any(output._array.dtype.kind in "fV" for output in outputs):
+            raise _no_gradient(op)
+        return
+    node: TapeNode = object.__new__(TapeNode)
+    node.op = op
+    node.plan = plan
+    node.attrs = attrs
+    node.parents = tuple([(inputs[i]._node, inputs[i]._index) for i in wanted])
+    node.saved = tuple([(inputs[i], _version(inputs[i])) for i in plan.saves])
+    node.y = tuple([_kept(output) for output in outputs]) if plan.reads_y else None
+    if types is None:
+        arrays = [getattr(x, "_array", None) for x in inputs]
+        node.input_types = [None if a is None else (a.shape, a.dtype) for a in arrays]
+        node.output_types = [(o._array.shape, o._array.dtype) for o in outputs]
+    else:
+        node.input_types, node.output_types = types
+    node.sequence = next(_sequence)
+    for index, output in enumerate(outputs):
+        if output._array.dtype.kind in "fV":
+            output._node = node
+            output._index = index
+
+
+def record_unary(plan: Plan | None, op: Op, x: Tensor, attrs: Mapping[str, Any], output: Tensor) -> None:
+    """`record` for one input and one output, the commonest case, with the plan at hand."""
+    array = output._array
+    if array.dtype.kind not in "fV":
+        return
+    if plan is None:
+        raise _no_gradient(op)
+    node: TapeNode = object.__new__(TapeNode)
+    node.op = op
+    node.plan = plan
+    node.attrs = attrs
+    node.parents = ((x._node, x._index),)
+    node.saved = ((x, 0 if x._storage is None else x._storage.version),) if plan.saves else ()
+    node.y = (_kept(output),) if plan.reads_y else None
+    before = x._array
+    node.input_types = ((before.shape, before.dtype),)
+    node.output_types = ((array.shape, array.dtype),)
+    node.sequence = next(_sequence)
+    output._node = node
+
+
+def record_binary(
+    plans: Sequence[Plan | None], op: Op, x: Any, y: Any, attrs: Mapping[str, Any], output: Tensor
+) -> None:
+    """`record` for two inputs and one output; the plans are those for the first, the second and both."""
+    array = output._array
+    if array.dtype.kind not in "fV":
+        return
+    x_node, y_node = getattr(x, "_node", None), getattr(y, "_node", None)
+    if y_node is None:
+        plan = plans[0]
+        parents: Any = ((x_node, x._index),)
+    elif x_node is None:
+        plan = plans[1]
+        parents = ((y_node, y._index),)
+    else:
+        plan = plans[2]
+        parents = ((x_node, x._index), (y_node, y._index))
+    if plan is None:
+        raise _no_gradient(op)
+    node: TapeNode = object.__new__(TapeNode)
+    node.op = op
+    node.plan = plan
+    node.attrs = attrs
+    node.parents = parents
+    node.saved = tuple([((x, y)[i], _version((x, y)[i])) for i in plan.saves]) if plan.saves else ()
+    node.y = (_kept(output),) if plan.reads_y else None
+    a, b = getattr(x, "_array", None), getattr(y, "_array", None)
+    node.input_types = (None if a is None else (a.shape, a.dtype), None if b is None else (b.shape, b.dtype))
+    node.output_types = ((array.shape, array.dtype),)
+    node.sequence = next(_sequence)
+    output._node = node
+
+
+def _version(x: Any) -> int:
+    storage = getattr(x, "_storage", None)
+    return 0 if storage is None else storage.version
+
+
+def _kept(output: Tensor) -> tuple[Any, Any, int, Any]:
+    """An output without the tensor itself, whose tape node would make a cycle."""
+    storage = storage_of(output)
+    return output._array, storage, storage.version, output._trace
+
+
+def _no_gradient(op: Op) -> GradientError:
+    assert isinstance(op.grad, NotDifferentiable)
+    return GradientError(
+        f"{op.short} has no gradient: {op.grad.why}",
+        location=here(),
+        advice="detach() its input, or compute it under no_grad()",
+    )
+
+
+def _as_type(found: Any) -> Any:
+    """A type, from one or from the (sizes, NumPy dtype) that eager recording keeps."""
+    if found is None:
+        return NONE
+    return TensorType(DType.of(found[1]), found[0]) if type(found) is tuple else found
+
+
+def _saved_values(node: TapeNode) -> dict[str, Any]:
+    if node.saved is None:
+        raise GradientError(
+            "backward: the tape was already walked and has been freed",
+            location=here(),
+            advice="pass retain_graph=True to the first backward()",
+        )
+    values: dict[str, Any] = {}
+    flat = iter(node.saved)
+    for name, places, is_list in node.plan.names:
+        group = [next(flat) for _ in places]
+        if any(_version(x) != version for x, version in group):
+            raise _changed(node, name)
+        values[name] = tuple([x for x, _ in group]) if is_list else group[0][0]
+    if node.plan.reads_y:
+        outputs = [_output_again(node, index) for index in range(len(node.y))]
+        values["y"] = outputs[0] if len(outputs) == 1 else tuple(outputs)
+    return values
+
+
+def _output_again(node: TapeNode, index: int) -> Any:
+    array, storage, version, trace = node.y[index]
+    if storage.version != version:
+        raise _changed(node, "its result")
+    output = wrap(array)
+    output._storage = storage
+    output._node, output._index = node, index
+    output._trace = trace
+    return output
+
+
+def _changed(node: TapeNode, name: str) -> GradientError:
+    return GradientError(
+        f"backward: {name} of {node.op.short} was changed in place after the gradient had kept it",
+        location=here(),
+        advice="use the out-of-place form, or clone() the tensor first",
+    )
+
+
+def _walk(
+    seeds: Sequence[tuple[Any, int, Any]], *, create_graph: bool, retain_graph: bool, targets: Mapping[Any, Any] | None
+) -> dict[tuple[int, int], Any]:
+    """Push gradients from the seeds back to the leaves; returns those of the targets, by (id of node, index)."""
+    from .dispatch import EAGER
+
+    pending: dict[Any, list[Any]] = {}
+    heap: list[tuple[int, int, Any]] = []
+    found: dict[tuple[int, int], Any] = {}
+
+    def send(node: Any, index: int, value: Any) -> None:
+        if targets is not None and (id(node), index) in targets:
+            key = (id(node), index)
+            found[key] = value if key not in found else EAGER.add(found[key], value)
+            if isinstance(node, Leaf):
+                return
+        slots = pending.get(node)
+        if slots is None:
+            count = 1 if isinstance(node, Leaf) else len(node.output_types)
+            slots = pending[node] = [None] * count
+            heapq.heappush(heap, (-node.sequence, id(node), node))
+        slots[index] = value if slots[index] is None else EAGER.add(slots[index], value)
+
+    previous, mode.grad = mode.grad, create_graph
+    try:
+        for node, index, value in seeds:
+            send(node, index, value)
+        while heap:
+            node = heapq.heappop(heap)[2]
+            slots = pending.pop(node)
+            if isinstance(node, Leaf):
+                if targets is None:
+                    _accumulate(node, slots[0], create_graph)
+                continue
+            ins, outs = map(_as_type, node.input_types), map(_as_type, node.output_types)
+            saved = _saved_values(node)
+            grads = input_gradients(EAGER, node.op, node.plan.wanted, slots, saved, list(ins), list(outs), node.attrs)
+            for position, (parent, index) in zip(node.plan.wanted, node.parents, strict=True):
+                value = grads.get(position)
+                if value is not None:
+                    send(parent, index, value)
+            if not retain_graph:
+                node.release()
+    finally:
+        mode.grad = previous
+    return found
+
+
+def _accumulate(leaf: Leaf, value: Any, create_graph: bool) -> None:
+    tensor = leaf.tensor
+    for hook in leaf.hooks:
+        changed = hook(value)
+        value = value if changed is None else changed
+    if tensor._grad is None:
+        # A gradient may share memory with another one (both operands of an addition get the same).
+        tensor._grad = value if create_graph else value.detach()
+        return
+    tensor._grad = tensor._grad + value
+
+
+def _seed(output: Tensor, gradient: Any) -> Any:
+    from .functions import ones_like
+
+    if output._node is None:
+        raise GradientError(
+            "backward: the tensor does not depend on anything that requires a gradient",
+            location=here(),
+            advice="set requires_grad=True on its inputs, and compute it outside of no_grad()",
+        )
+    if gradient is not None:
+        if tuple(gradient.shape) != tuple(output.shape):
+            raise ArgumentError(
+                "backward: the gradient's sizes differ from the output's",
+                found=f"{list(gradient.shape)} != {list(output.shape)}",
+                location=here(),
+            )
+        return gradient
+    if output._array.size != 1:
+        raise GradientError(
+            "backward: the output is not a single number",
+            found=f"sizes {list(output._array.shape)}",
+            location=here(),
+            advice="reduce it (sum(), mean()) or pass the gradient= to start from",
+        )
+    with_grad, mode.grad = mode.grad, False
+    try:
+        return ones_like(output)
+    finally:
+        mode.grad = with_grad
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Add the gradients of `tensors` to the `.grad` of every leaf they depend on.
+
+    Args:
+        tensors: one or more tensors; each a single number unless its gradient is given.
+        grad_tensors: the gradients to start from, of the tensors' sizes.
+        retain_graph: keep what was saved, to walk back once more. Default: the value of `create_graph`.
+        create_graph: record the gradient's own operations, for gradients of gradients.
+
+    Raises:
+        GradientError: when nothing requires a gradient, an op has none, or the tape was already freed.
+    """
+    outputs = list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]
+    given = list(grad_tensors) if isinstance(grad_tensors, (list, tuple)) else [grad_tensors] * len(outputs)
+    seeds = [(t._node, t._index, _seed(t, g)) for t, g in zip(outputs, given, strict=True)]
+    retain = create_graph if retain_graph is None else retain_graph
+    _walk(seeds, create_graph=create_graph, retain_graph=retain, targets=None)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Any, ...]:
+    """Gradients of `outputs` with respect to `inputs`, without touching any `.grad`.
+
+    Returns:
+        one tensor per input; None for one that the outputs do not depend on, where `allow_unused` permits that.
+
+    Raises:
+        GradientError: as `backward`, and for an unused input unless `allow_unused`.
+    """
+    sources = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    for i, source in enumerate(sources):
+        if source._node is None:
+            raise GradientError(f"grad: input {i} does not require a gradient", location=here())
+    targets = {(id(s._node), s._index): s for s in sources}
+    wanted = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+    given = list(grad_outputs) if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(wanted)
+    seeds = [(t._node, t._index, _seed(t, g)) for t, g in zip(wanted, given, strict=True)]
+    retain = create_graph if retain_graph is None else retain_graph
+    found = _walk(seeds, create_graph=create_graph, retain_graph=retain, targets=targets)
+    results = tuple(found.get((id(s._node), s._index)) for s in sources)
+    if not allow_unused and any(result is None for result in results):
+        unused = [i for i, result in enumerate(results) if result is None]
+        raise GradientError(
+            f"grad: the outputs do not depend on input {unused[0]}", location=here(), advice="pass allow_unused=True to get None"
+        )
+    return results

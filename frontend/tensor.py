@@ -1,0 +1,465 @@
+"""`Tensor`: an array with PyTorch's vocabulary, views that share memory, in-place operations and gradients.
+
+Methods that are ops (`x.exp()`, `x.softmax(-1)`) are looked up in the registry when first used; here stands what is
+more than an op. Indexing lives in `indexing`, in-place changes in `inplace`, functions in `functions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..ir import registry
+from ..ir.dtypes import DType, float32, from_numpy
+from ..ir.errors import ArgumentError, CaptureError, GradientError
+from ..ir.locations import here
+from ..ir.operators import Operators
+from . import functions, indexing, inplace, tape
+from .dispatch import EAGER, entry
+from .mode import mode
+from .sizes import Size
+from .storage import storage_of
+from .tape import Leaf
+from .tensor_base import TENSORS, TensorBase, use_tensor_class, wrap
+
+__all__ = ["Tensor"]
+
+
+class Tensor(TensorBase, Operators):
+    """A multi-dimensional array that knows how to compute its gradients.
+
+    Made by `ingot.tensor(data)` and its kin; results of operations are tensors again.
+
+    >>> import ingot
+    >>> x = ingot.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    _F = EAGER
+
+    def __init__(self, data: Any = ()) -> None:
+        self._array = np.array(functions.as_array(data), dtype=float32.np)
+
+    # ------------------------------------------------------------------------------------------------ facts
+
+    @property
+    def shape(self) -> Size:
+        """The sizes, one per dimension. While a capture runs, dynamic ones are symbolic."""
+        if mode.tracer is not None:
+            return mode.tracer.shape_of(self)  # type: ignore[no-any-return]
+        return Size(self._array.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The sizes, or that of one dimension."""
+        return self.shape if dim is None else self.shape[dim]
+
+    @property
+    def dtype(self) -> DType:
+        """The element type."""
+        return from_numpy[self._array.dtype]
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self._array.ndim  # type: ignore[no-any-return]
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self._array.ndim  # type: ignore[no-any-return]
+
+    def numel(self) -> Any:
+        """The number of elements."""
+        total: Any = 1
+        for size in self.shape:
+            total = total * size
+        return total
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self._array.dtype.itemsize  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> str:
+        """`"cpu"` for NumPy arrays, `"cuda"` for CuPy's."""
+        return "cpu" if isinstance(self._array, np.ndarray) else "cuda"
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the tensor was made by the user rather than computed from tensors that require a gradient."""
+        return self._node is None or isinstance(self._node, Leaf)
+
+    def is_floating_point(self) -> bool:
+        """Whether the dtype is a floating-point one."""
+        return self.dtype.is_floating_point
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in memory in row-major order without gaps."""
+        return bool(self._array.flags.c_contiguous)
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Steps between neighbours, in elements."""
+        steps = tuple(s // self._array.itemsize for s in self._array.strides)
+        return steps if dim is None else steps[dim]
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return self._array.ctypes.data  # type: ignore[no-any-return]
+
+    @property
+    def _version(self) -> int:
+        return 0 if self._storage is None else self._storage.version
+
+    @property
+    def T(self) -> Tensor:
+        """Dimensions in reverse order."""
+        return EAGER.permute(self, tuple(range(self.ndim))[::-1])  # type: ignore[no-any-return]
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two dimensions swapped."""
+        return self.transpose(-2, -1)
+
+    # ------------------------------------------------------------------------------------------- gradients
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on the tensor are recorded for its gradient."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Switch recording on or off for a leaf.
+
+        Raises:
+            GradientError: for integers, and when switching off what was computed from other tensors.
+        """
+        if requires_grad and self._node is None:
+            if not self.dtype.is_floating_point:
+                raise GradientError(f"only floating-point tensors have gradients, not {self.dtype.name}", location=here())
+            self._node = Leaf(self)
+        elif not requires_grad and self._node is not None:
+            if not isinstance(self._node, Leaf):
+                raise GradientError("requires_grad can only be changed on leaves", location=here(), advice="use detach()")
+            self._node = None
+        return self
+
+    @property
+    def grad(self) -> Any:
+        """The gradient that `backward` added up here, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is not None and not isinstance(value, TensorBase):
+            raise ArgumentError(f"grad must be a tensor or None, not {type(value).__name__}")
+        self._grad = value
+
+    @property
+    def grad_fn(self) -> Any:
+        """The tape's node that made the tensor, or None for a leaf."""
+        return None if isinstance(self._node, Leaf) else self._node
+
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+        """Add this tensor's gradients to the `.grad` of the leaves it depends on; see `autograd.backward`."""
+        tape.backward(self, gradient, retain_graph, create_graph)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call `hook` with this leaf's gradient before it is added up; what it returns, if anything, replaces it.
+
+        Returns:
+            a function that removes the hook.
+        """
+        if not isinstance(self._node, Leaf):
+            raise GradientError("hooks are for leaves that require a gradient", location=here())
+        hooks = self._node.hooks
+        hooks.append(hook)
+        return lambda: hooks.remove(hook)
+
+    def detach(self) -> Tensor:
+        """The same memory, cut off from the gradient."""
+        if mode.tracer is not None:
+            return EAGER.detach(self)  # type: ignore[no-any-return]
+        found = wrap(self._array)
+        found._storage = storage_of(self)
+        found._storage.add_view(found)
+        # A detached view stands on its own for the tape, so in-place changes to it do not reach its base's gradient.
+        found._base, found._chain = (self, ()) if self._base is None else (self._base, self._chain)
+        return found  # type: ignore[no-any-return]
+
+    def detach_(self) -> Tensor:
+        """Cut this tensor off from the gradient, in place."""
+        self._node = None
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory, cut off from the gradient."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if value.shape != self.shape:
+            raise ArgumentError(f"data: sizes {list(value.shape)} differ from {list(self.shape)}", location=here())
+        self._array = value._array
+
+    # ------------------------------------------------------------------------------------- out to Python
+
+    def _leaves_graph(self, how: str) -> None:
+        if mode.tracer is not None:
+            mode.tracer.leaves_graph(self, how)
+
+    def numpy(self) -> np.ndarray:
+        """The array itself: it shares the tensor's memory.
+
+        Raises:
+            GradientError: when the tensor requires a gradient; detach() it first.
+        """
+        self._leaves_graph("numpy()")
+        if self._node is not None:
+            raise GradientError("numpy(): the tensor requires a gradient", location=here(), advice="use detach().numpy()")
+        return self._array if isinstance(self._array, np.ndarray) else self._array.get()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        self._leaves_graph("np.asarray()")
+        found = self._array if isinstance(self._array, np.ndarray) else self._array.get()
+        return np.array(found, dtype=dtype, copy=copy)
+
+    def item(self) -> Any:
+        """The single element as a Python number."""
+        self._leaves_graph("item()")
+        if self._array.size != 1:
+            raise ArgumentError(
+                "item(): the tensor does not hold a single element", found=f"sizes {list(self._array.shape)}", location=here()
+            )
+        value = self._array.item()
+        return value if isinstance(value, (bool, int, float)) else float(value)
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        self._leaves_graph("tolist()")
+        return self._array.tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind == "float":
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if mode.tracer is not None and mode.tracer.is_traced(self):
+            raise CaptureError(
+                "a Python branch on a tensor's value",
+                expected="a graph that takes the same path for every input",
+                found="bool() of a tensor that depends on the program's inputs or state",
+                location=here(),
+                context=mode.tracer.context,
+                advice="compute both sides and choose with ingot.where(condition, a, b)",
+            )
+        if self._array.size != 1:
+            raise ArgumentError(
+                "the truth of a tensor with more than one element, or none, is ambiguous",
+                found=f"sizes {list(self._array.shape)}",
+                location=here(),
+                advice="use any() or all()",
+            )
+        return bool(self._array.item())
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter([self[i] for i in range(len(self))])
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(EAGER.any(EAGER.eq(self, value)))
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return indexing.get(self, index)  # type: ignore[no-any-return]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        indexing.set_(self, index, value)
+
+    def __repr__(self) -> str:
+        return functions.show(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self._array.size == 1 else str(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise GradientError("only leaves can be copied deeply", location=here(), advice="detach() it first")
+        found: Tensor = object.__new__(type(self))
+        found.__dict__.update({k: v for k, v in self.__dict__.items() if not k.startswith("_") or k == "_grad"})
+        found._array = self._array.copy()
+        if self._node is not None:
+            found._node = Leaf(found)
+        memo[id(self)] = found
+        return found
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return functions.rebuild, (self._array, self.requires_grad and self.is_leaf)
+
+    # ------------------------------------------------------------- methods that are more than an op of the name
+
+    def __eq__(self, other: object) -> Any:
+        return NotImplemented if other is None or isinstance(other, str) else EAGER.eq(self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return NotImplemented if other is None or isinstance(other, str) else EAGER.ne(self, other)
+
+    __hash__ = Operators.__hash__
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return inplace.add_(self, other)
+
+    def __isub__(self, other: Any) -> Tensor:
+        return inplace.sub_(self, other)
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self.mul_(other)  # type: ignore[no-any-return]
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self.div_(other)  # type: ignore[no-any-return]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        found = _method(name)
+        if found is None:
+            raise AttributeError(f"'Tensor' object has no attribute {name!r}")
+        setattr(Tensor, name, found)
+        return found.__get__(self)
+
+    def to(self, *args: Any, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
+        """The tensor in another dtype, on another device, or as another tensor is."""
+        return functions.to(self, *args, dtype=dtype, device=device)  # type: ignore[no-any-return]
+
+    def type(self, dtype: Any) -> Tensor:
+        """The tensor in another dtype."""
+        return self.to(dtype=dtype)
+
+    def clone(self) -> Tensor:
+        """A copy with memory of its own; gradients flow through."""
+        return EAGER.clone(self)  # type: ignore[no-any-return]
+
+    def transpose(self, dim0: int, dim1: int) -> Tensor:
+        """Two dimensions swapped; a view."""
+        order = list(range(self.ndim))
+        order[dim0], order[dim1] = order[dim1], order[dim0]
+        return EAGER.permute(self, tuple(order))  # type: ignore[no-any-return]
+
+    def t(self) -> Tensor:
+        """A matrix transposed; vectors stay as they are."""
+        return self if self.ndim < 2 else self.transpose(0, 1)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in other sizes, one of which may be -1; a view where possible."""
+        return EAGER.reshape(self, _spread(shape))  # type: ignore[no-any-return]
+
+    def view(self, *shape: Any) -> Tensor:
+        """As `reshape`, but always sharing memory.
+
+        Raises:
+            ArgumentError: when the elements' order in memory does not allow it.
+        """
+        found = EAGER.reshape(self, _spread(shape))
+        if found._array.size and not np.may_share_memory(found._array, self._array):
+            raise ArgumentError(
+                "view: the elements do not lie in memory as the new sizes need", location=here(), advice="use reshape(...)"
+            )
+        return found  # type: ignore[no-any-return]
+
+    def view_as(self, other: Tensor) -> Tensor:
+        """This tensor viewed in the sizes of another."""
+        return self.view(other.shape)
+
+    def reshape_as(self, other: Tensor) -> Tensor:
+        """This tensor in the sizes of another."""
+        return self.reshape(other.shape)
+
+    def expand(self, *size: Any) -> Tensor:
+        """Dimensions of size 1 stretched to the given sizes, without a copy; -1 keeps a size."""
+        return EAGER.expand(self, _spread(size))  # type: ignore[no-any-return]
+
+    def expand_as(self, other: Tensor) -> Tensor:
+        """This tensor stretched to the sizes of another."""
+        return self.expand(other.shape)
+
+    def permute(self, *dims: Any) -> Tensor:
+        """Dimensions in the given order; a view."""
+        return EAGER.permute(self, _spread(dims))  # type: ignore[no-any-return]
+
+    def repeat(self, *sizes: Any) -> Tensor:
+        """The tensor repeated along each dimension."""
+        return EAGER.repeat(self, _spread(sizes))  # type: ignore[no-any-return]
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """The tensor in the dtype of another."""
+        return self.to(dtype=other.dtype)
+
+
+def _spread(sizes: tuple[Any, ...]) -> Sequence[Any]:
+    """Sizes given one by one or as one sequence."""
+    return sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+
+
+def _method(name: str) -> Any:
+    """What a method of that name is: a function of `functions` or `inplace`, or an op."""
+    found = functions.METHODS.get(name) or inplace.METHODS.get(name)
+    if found is not None:
+        return found
+    if name.endswith("_") and not name.startswith("_"):
+        return inplace.method(name)
+    op = registry.find(f"ingot::{name}")
+    if op is None or not op.schema.parameters or op.schema.parameters[0].kind != "Tensor" or op.schema.variadic == 0:
+        return None
+    return entry(op)
+
+
+TENSORS.add(Tensor)
+use_tensor_class(Tensor)
+
+
+def _install_operators() -> None:
+    """Put the ops' own entry functions in the place of the generic operators, each at its first use: a lookup less
+    on the hottest path."""
+    binary = {
+        "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide", "mod": "remainder",
+        "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    }  # fmt: skip
+    for word, name in binary.items():
+        _install(f"__{word}__", name, reverse=False)
+        _install(f"__r{word}__", name, reverse=True)
+    for word in ("lt", "le", "gt", "ge"):
+        _install(f"__{word}__", word, reverse=False)
+    for word, name in {"neg": "neg", "abs": "abs", "invert": "bitwise_not"}.items():
+        _install(f"__{word}__", name, reverse=False)
+
+
+def _install(slot: str, name: str, reverse: bool) -> None:
+    def first(self: Tensor, *other: Any) -> Any:
+        function = entry(registry.lookup(name))
+        method = (lambda self, other: function(other, self)) if reverse else function
+        setattr(Tensor, slot, method)
+        return method(self, *other)
+
+    setattr(Tensor, slot, first)
+
+
+_install_operators()

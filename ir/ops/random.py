@@ -1,0 +1,128 @@
+"""Random tensors, each a pure function of a key: the same key gives the same numbers on every backend.
+
+What the numbers are is defined in `philox`. Splitting keys is `prim::Split`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .. import philox
+from ..dtypes import DType, float32, int64
+from ..errors import ArgumentError, DTypeError
+from ..families import composite, opaque
+from ..registry import NotDifferentiable
+from ..types import TensorType, Type
+
+_DRAWN = NotDifferentiable("it is drawn at random")
+_NO_FORM = "no: ONNX's generators are not ours"
+
+
+def _sized(op: str, floating: bool = True) -> Any:
+    def infer(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+        dtype = attrs.get("dtype", int64)
+        if floating and dtype.kind != "float":
+            raise DTypeError(f"{op}: dtype is {dtype.name}", expected="a floating-point dtype")
+        return (TensorType(dtype, tuple(attrs["size"])),)
+
+    return infer
+
+
+opaque(
+    "rand(key: Key, size: size[], dtype: dtype) -> Tensor",
+    infer=_sized("rand"),
+    kernel=lambda key, *, size, dtype: philox.uniform(key, size, dtype),
+    grad=_DRAWN,
+    onnx=_NO_FORM,
+    random=True,
+    doc="Uniform numbers in [0, 1).",
+)
+opaque(
+    "randn(key: Key, size: size[], dtype: dtype) -> Tensor",
+    infer=_sized("randn"),
+    kernel=lambda key, *, size, dtype: philox.normal(key, size, dtype),
+    grad=_DRAWN,
+    onnx=_NO_FORM,
+    random=True,
+    doc="Numbers of the normal distribution with mean 0 and variance 1.",
+)
+
+
+def _randint_type(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+    low, high = attrs["low"], attrs["high"]
+    if isinstance(low, int) and isinstance(high, int) and low >= high:
+        raise ArgumentError("randint: the range is empty", expected="low < high", found=f"low={low} high={high}")
+    return (TensorType(attrs["dtype"], tuple(attrs["size"])),)
+
+
+def _randint(key: Any, *, low: int, high: int, size: Any, dtype: DType) -> Any:
+    if low >= high:
+        _randint_type((), {"low": low, "high": high})
+    return philox.randint(key, low, high, size).astype(dtype.np, copy=False)
+
+
+opaque(
+    "randint(key: Key, low: int, high: int, size: size[], *, dtype: dtype) -> Tensor",
+    infer=_randint_type,
+    kernel=_randint,
+    grad=_DRAWN,
+    onnx=_NO_FORM,
+    random=True,
+    doc="Uniform integers in [low, high).",
+)
+opaque(
+    "randperm(key: Key, n: size) -> Tensor",
+    infer=lambda types, attrs: (TensorType(int64, (attrs["n"],)),),
+    kernel=lambda key, *, n: philox.permutation(key, n),
+    grad=_DRAWN,
+    onnx=_NO_FORM,
+    random=True,
+    doc="The integers from 0 to n - 1 in random order.",
+)
+
+
+@composite("bernoulli(key: Key, p: Tensor) -> Tensor", grad=_DRAWN, onnx=_NO_FORM, random=True)
+def bernoulli(F: Any, key: Any, p: Any) -> Any:
+    """1 with the probability that `p` holds, else 0, in the dtype of `p`."""
+    if p.dtype.kind != "float":
+        raise DTypeError(f"bernoulli: p is {p.dtype.name}", expected="a floating-point dtype")
+    return F.cast(F.lt(F.rand(key, size=tuple(p.shape), dtype=p.dtype), p), dtype=p.dtype)
+
+
+def _check_probability(op: str, p: float) -> None:
+    if not 0.0 <= p <= 1.0:
+        raise ArgumentError(f"{op}: p is not a probability", expected="0 <= p <= 1", found=f"p={p}")
+
+
+def _dropout(input: Any, key: Any, *, p: float) -> Any:
+    """What the decomposition gives, by comparing the generator's words as integers: a uniform number is the top 24
+    bits of a word, over 2**24."""
+    _check_probability("dropout", p)
+    import numpy as np
+
+    words = philox.raw(key, input.size)
+    threshold = math.ceil(float(np.float32(p)) * 2**24)
+    keep = (words >= np.uint64(threshold << 40)).reshape(input.shape) if threshold < 2**24 else np.zeros(input.shape, bool)
+    scale = np.asarray(_scale(p), input.dtype)
+    return input * (keep * scale)
+
+
+def _scale(p: float) -> float:
+    return 1.0 / (1.0 - p) if p < 1.0 else 0.0
+
+
+@composite(
+    "dropout(input: Tensor, key: Key, p: float = 0.5) -> Tensor",
+    grad={"input": lambda F, g, key, p: F.dropout(g, key, p=p)},
+    onnx=_NO_FORM,
+    random=True,
+)
+def dropout(F: Any, input: Any, key: Any, p: Any) -> Any:
+    """Each element 0 with probability p, else divided by 1 - p. Srivastava et al. 2014."""
+    _check_probability("dropout", p)
+    if input.dtype.kind != "float":
+        raise DTypeError(f"dropout: input is {input.dtype.name}", expected="a floating-point dtype")
+    keep = F.ge(F.rand(key, size=tuple(input.shape), dtype=float32), p)
+    return input * F.cast(F.where(keep, _scale(p), 0.0), dtype=input.dtype)

@@ -1,0 +1,436 @@
+"""`nn.functional`: what layers compute, as functions with PyTorch's names and argument orders.
+
+Where a function is an op, it is called with the op's own arguments; what is more than one op (padding by name,
+updates of running statistics, draws of keys) is written here. Losses live in `loss_functions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..frontend.autograd import no_grad
+from ..frontend.dispatch import EAGER
+from ..frontend.random import next_key
+from ..frontend.tensor import Tensor
+from ..ir.dtypes import DType
+from ..ir.errors import ArgumentError, ShapeError, UnsupportedError
+from .attention_function import scaled_dot_product_attention
+from .loss_functions import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
+    "batch_norm",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "conv2d",
+    "cosine_similarity",
+    "cross_entropy",
+    "dropout",
+    "elu",
+    "embedding",
+    "gelu",
+    "hardswish",
+    "hardtanh",
+    "huber_loss",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "logsigmoid",
+    "max_pool2d",
+    "mse_loss",
+    "nll_loss",
+    "normalize",
+    "one_hot",
+    "pad",
+    "relu",
+    "relu6",
+    "scaled_dot_product_attention",
+    "sigmoid",
+    "silu",
+    "smooth_l1_loss",
+    "softmax",
+    "softplus",
+    "tanh",
+]
+
+Pair = int | Sequence[int]
+
+
+# ------------------------------------------------------------------------------------------------------ activations
+
+
+def _into(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
+    return input.copy_(result) if inplace else result  # type: ignore[no-any-return]
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(input, 0)."""
+    result = EAGER.relu(input)
+    return _into(input, result, True) if inplace else result  # type: ignore[no-any-return]
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """input limited to [0, 6]."""
+    return hardtanh(input, 0.0, 6.0, inplace)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """input where positive, else negative_slope * input."""
+    return _into(input, EAGER.leaky_relu(input, negative_slope), inplace)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """input where positive, else alpha * (exp(input) - 1)."""
+    return _into(input, EAGER.elu(input, alpha), inplace)
+
+
+def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+    """input times the normal distribution function of input; `approximate="tanh"` is close to it.
+
+    Raises:
+        ArgumentError: for any other `approximate`.
+    """
+    if approximate not in ("none", "tanh"):
+        raise ArgumentError(f"gelu: approximate is {approximate!r}", expected="'none' or 'tanh'")
+    return EAGER.gelu(input, approximate=approximate)  # type: ignore[no-any-return]
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """input * sigmoid(input)."""
+    return _into(input, EAGER.silu(input), inplace)
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + exp(-input))."""
+    return EAGER.sigmoid(input)  # type: ignore[no-any-return]
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """The logarithm of the sigmoid, without overflow."""
+    return -softplus(-input, 1.0, float("inf"))
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return EAGER.tanh(input)  # type: ignore[no-any-return]
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta * input)) / beta; input itself where beta * input is above the threshold."""
+    return EAGER.softplus(input, beta, threshold)  # type: ignore[no-any-return]
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """input limited to [min_val, max_val].
+
+    Raises:
+        ArgumentError: when min_val is above max_val.
+    """
+    if min_val > max_val:
+        raise ArgumentError("hardtanh: min_val is above max_val", found=f"{min_val} > {max_val}")
+    return _into(input, EAGER.hardtanh(input, min_val, max_val), inplace)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """input * min(max(input + 3, 0), 6) / 6."""
+    return _into(input, EAGER.hardswish(input), inplace)
+
+
+def _default_dim(ndim: int) -> int:
+    """PyTorch's rule where no `dim` is given."""
+    return 0 if ndim in (0, 1, 3) else 1
+
+
+def softmax(input: Tensor, dim: int | None = None, *, dtype: DType | str | None = None) -> Tensor:
+    """exp(input) over its sum along `dim`.
+
+    Args:
+        dtype: cast the input to it first.
+    """
+    x = input if dtype is None else input.to(dtype)
+    return EAGER.softmax(x, _default_dim(x.ndim) if dim is None else dim)  # type: ignore[no-any-return]
+
+
+def log_softmax(input: Tensor, dim: int | None = None, *, dtype: DType | str | None = None) -> Tensor:
+    """The logarithm of `softmax`."""
+    x = input if dtype is None else input.to(dtype)
+    return EAGER.log_softmax(x, _default_dim(x.ndim) if dim is None else dim)  # type: ignore[no-any-return]
+
+
+# ----------------------------------------------------------------------------------------------- linear, convolution
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input @ weight.T + bias; input (..., in), weight (out, in), bias (out), result (..., out)."""
+    return EAGER.linear(input, weight, bias)  # type: ignore[no-any-return]
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Pair = 1,
+    padding: Pair | str = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Cross-correlation in two dimensions.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W).
+        weight: (O, C / groups, kernel height, kernel width).
+        bias: (O).
+        padding: numbers, or `"valid"` for none, or `"same"` for a result of the input's height and width.
+
+    Raises:
+        ArgumentError: for another word, or `"same"` with a stride.
+
+    >>> import ingot
+    >>> conv2d(ingot.ones(1, 1, 3, 3), ingot.ones(1, 1, 3, 3), padding="same").shape
+    ingot.Size([1, 1, 3, 3])
+    """
+    if isinstance(padding, str):
+        input, padding = _named_padding(input, weight, stride, padding, dilation)
+    if input.ndim == 3:
+        return EAGER.conv2d(EAGER.unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)[0]  # type: ignore[no-any-return]
+    return EAGER.conv2d(input, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
+
+
+def _named_padding(
+    input: Tensor, weight: Tensor, stride: Pair, padding: str, dilation: Pair
+) -> tuple[Tensor, tuple[int, int]]:
+    """The input, padded where the two sides differ, and the padding that both sides have."""
+    if padding == "valid":
+        return input, (0, 0)
+    if padding != "same":
+        raise ArgumentError(f"conv2d: padding is {padding!r}", expected="numbers, 'valid' or 'same'")
+    if _pair(stride) != (1, 1):
+        raise ArgumentError("conv2d: padding='same' with a stride", expected="stride=1", found=f"stride={stride}")
+    totals = [d * (k - 1) for d, k in zip(_pair(dilation), weight.shape[2:], strict=True)]
+    rows, columns = [total // 2 for total in totals]
+    if totals[0] % 2 or totals[1] % 2:
+        input = EAGER.pad(input, (0, totals[1] % 2, 0, totals[0] % 2))
+    return input, (rows, columns)
+
+
+def _pair(value: Pair) -> tuple[Any, ...]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+# ---------------------------------------------------------------------------------------------------------- pooling
+
+
+def _with_batch(input: Tensor, op: Any, *args: Any, **kwargs: Any) -> Any:
+    """Pool (N, C, H, W), or (C, H, W) as a batch of one."""
+    if input.ndim != 3:
+        return op(input, *args, **kwargs)
+    return op(EAGER.unsqueeze(input, 0), *args, **kwargs)[0]
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """The largest element of each window; input (N, C, H, W) or (C, H, W). The stride is the window unless given."""
+    return _with_batch(  # type: ignore[no-any-return]
+        input, EAGER.max_pool2d, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode
+    )
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each window; input (N, C, H, W) or (C, H, W). The stride is the window unless given."""
+    return _with_batch(  # type: ignore[no-any-return]
+        input,
+        EAGER.avg_pool2d,
+        kernel_size,
+        kernel_size if stride is None else stride,
+        padding,
+        ceil_mode,
+        count_include_pad,
+    )
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: int | None | Sequence[int | None]) -> Tensor:
+    """Means over as many windows as `output_size` says; None keeps a size. Input (N, C, H, W) or (C, H, W)."""
+    sizes = tuple(output_size) if isinstance(output_size, Sequence) else (output_size, output_size)
+    wanted = tuple(input.shape[i - 2] if size is None else size for i, size in enumerate(sizes))
+    return _with_batch(input, EAGER.adaptive_avg_pool2d, wanted)  # type: ignore[no-any-return]
+
+
+# ---------------------------------------------------------------------------------------------------- normalization
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """The last dimensions, which `normalized_shape` names, brought to mean 0 and variance 1; then scale and shift."""
+    return EAGER.layer_norm(input, tuple(normalized_shape), weight, bias, eps)  # type: ignore[no-any-return]
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float | Tensor = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Every channel brought to mean 0 and variance 1; then scale and shift. Ioffe & Szegedy 2015.
+
+    Args:
+        input: (N, C, ...).
+        running_mean, running_var: (C); used as they are unless `training`, otherwise updated in place: they take the
+            share `momentum` of the batch's mean and of its unbiased variance.
+        training: use the batch's own statistics.
+
+    Raises:
+        ArgumentError: without statistics when not training.
+        ShapeError: when training on a single value per channel.
+    """
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ArgumentError("batch_norm: no running statistics", advice="pass them, or training=True")
+        return EAGER.batch_norm_inference(input, running_mean, running_var, weight, bias, eps=eps)  # type: ignore[no-any-return]
+    count = _values_per_channel(input)
+    output, mean, var = EAGER.batch_norm_training(input, weight, bias, eps=eps)
+    if running_mean is not None or running_var is not None:
+        with no_grad():
+            if running_mean is not None:
+                _move(running_mean, mean, momentum)
+            if running_var is not None:
+                _move(running_var, EAGER.div(EAGER.mul(var, count), count - 1), momentum)
+    return output  # type: ignore[no-any-return]
+
+
+def _values_per_channel(input: Tensor) -> Any:
+    shape = input.shape
+    count = shape[0]
+    for size in shape[2:]:
+        count = count * size
+    if count <= 1:
+        raise ShapeError(
+            "batch_norm: a single value per channel has no variance to train on",
+            expected="input.numel() / input.size(1) > 1",
+            found=f"input of sizes {list(shape)}",
+            advice="use a larger batch, or eval()",
+        )
+    return count
+
+
+def _move(running: Tensor, now: Tensor, momentum: float | Tensor) -> None:
+    """Move a running statistic towards the batch's by the share `momentum`."""
+    if isinstance(momentum, Tensor):
+        running.add_((now - running) * momentum)
+    else:
+        running.mul_(1.0 - momentum).add_(now * momentum)
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """input over its p-norm along `dim`, which counts as `eps` at least."""
+    norm = _norm(input, p, dim, keepdim=True)
+    return input / EAGER.clamp(norm, min=eps)
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between vectors along `dim`; norms count as `eps` at least."""
+    lengths = [EAGER.clamp(_norm(x, 2.0, dim, keepdim=True), min=eps) for x in (x1, x2)]
+    return EAGER.sum(x1 / lengths[0] * (x2 / lengths[1]), dim)  # type: ignore[no-any-return]
+
+
+def _norm(x: Tensor, p: float, dim: int, keepdim: bool) -> Tensor:
+    if p == 2.0:
+        return EAGER.sqrt(EAGER.sum(x * x, dim, keepdim))  # type: ignore[no-any-return]
+    size = EAGER.abs(x)
+    if p == 1.0:
+        return EAGER.sum(size, dim, keepdim)  # type: ignore[no-any-return]
+    if p == float("inf"):
+        return EAGER.amax(size, dim, keepdim)  # type: ignore[no-any-return]
+    return EAGER.pow(EAGER.sum(EAGER.pow(size, p), dim, keepdim), 1.0 / p)  # type: ignore[no-any-return]
+
+
+# ----------------------------------------------------------------------------------------- dropout, embedding, padding
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """When training, each element 0 with probability p and otherwise divided by 1 - p; else the input.
+
+    The randomness comes from the default generator. Srivastava et al. 2014.
+
+    Raises:
+        ArgumentError: when p is not a probability.
+    """
+    if not 0.0 <= p <= 1.0:
+        raise ArgumentError("dropout: p is not a probability", expected="0 <= p <= 1", found=f"p={p}")
+    if not training or p == 0.0:
+        return input
+    return _into(input, EAGER.dropout(input, next_key(), p), inplace)
+
+
+def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+    """Rows of a table: input holds integers of any sizes (...), weight is (count, width), the result (..., width).
+
+    Args:
+        padding_idx: a row that gets no gradient.
+    """
+    if padding_idx is not None:
+        rows = weight.shape[0]
+        if not -rows <= padding_idx < rows:
+            raise ArgumentError(f"embedding: padding_idx is {padding_idx}", expected=f"-{rows} <= padding_idx < {rows}")
+        padding_idx %= rows
+    return EAGER.embedding(input, weight, padding_idx)  # type: ignore[no-any-return]
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Integers (...) as rows (..., num_classes) of zeros with a single 1, in int64.
+
+    Args:
+        num_classes: -1 takes the largest integer plus 1.
+    """
+    if num_classes == -1:
+        num_classes = int(EAGER.amax(tensor).item()) + 1
+    return EAGER.one_hot(tensor, num_classes)  # type: ignore[no-any-return]
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """Elements added around the last dimensions, or taken away by negative numbers.
+
+    Args:
+        pad: (left, right, top, bottom, ...): the last dimension first.
+        value: what is added; 0 unless given.
+
+    Raises:
+        UnsupportedError: for a mode other than `"constant"`.
+    """
+    if mode != "constant":
+        raise UnsupportedError(f"pad: mode {mode!r}", expected="'constant'")
+    return EAGER.pad(input, tuple(pad), mode, 0.0 if value is None else value)  # type: ignore[no-any-return]

@@ -1,0 +1,144 @@
+"""Facts about ops and values that several passes ask for, derived from declarations."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+
+from ..ir.dtypes import DType
+from ..ir.errors import DTypeError
+from ..ir.graph import Node, Value
+from ..ir.graph_sizes import attribute_variables, size_variables
+from ..ir.primitives import PRIMITIVES
+from ..ir.registry import Op, lookup
+from ..ir.scalar import Arg, Expr, trace_scalar, walk
+from ..ir.types import NONE, TensorType
+
+__all__ = [
+    "CONSTANT",
+    "NOT_CONSTANT",
+    "constant_of",
+    "holds_number",
+    "is_commutative",
+    "is_removable",
+    "names_only_its_operands_sizes",
+    "number_of",
+]
+
+CONSTANT: Final = lookup("prim::Constant")
+
+
+class _NotConstant:
+    def __repr__(self) -> str:
+        return "NOT_CONSTANT"
+
+
+NOT_CONSTANT: Final = _NotConstant()
+"""What `constant_of` returns for a value that is not one; None is a constant."""
+
+
+def constant_of(value: Value) -> Any:
+    """The number, array or None that a value always is, or NOT_CONSTANT."""
+    node = value.node
+    return node.attrs["value"] if node is not None and node.op is CONSTANT else NOT_CONSTANT
+
+
+def number_of(value: Value) -> bool | int | float | None:
+    """The number that a value always is, in every element, or None.
+
+    Only arrays of up to 4096 elements are looked through.
+    """
+    found = constant_of(value)
+    if isinstance(found, (bool, int, float)):
+        return found
+    if not isinstance(found, np.ndarray) or not 0 < found.size <= 4096 or value.type.__class__ is not TensorType:
+        return None
+    first = found.reshape(-1)[0]
+    same = found.tobytes() == first.tobytes() * found.size
+    return _python_number(first) if same else None
+
+
+def _python_number(item: Any) -> bool | int | float:
+    kind = DType.of(item.dtype).kind
+    return {"bool": bool, "int": int, "float": float}[kind](item)  # type: ignore[no-any-return]
+
+
+def holds_number(value: Value, wanted: bool | int | float) -> bool:
+    """Whether a value always is a number, in every element; 0.0 and -0.0 differ, 1 and 1.0 do not."""
+    found = number_of(value)
+    if found is None or found != wanted:
+        return False
+    return found != 0 or math.copysign(1, found) == math.copysign(1, wanted)
+
+
+@lru_cache(maxsize=4096)
+def is_commutative(op: Op) -> bool:
+    """Whether an element-wise op of two operands gives the same bits when they are exchanged.
+
+    It follows from the scalar body: its tree with the operands exchanged is the same tree, but for the order of
+    operands of commutative primitives.
+
+    >>> from ingot.ir import ops
+    >>> from ingot.ir.registry import lookup
+    >>> is_commutative(lookup("mul")), is_commutative(lookup("sub"))
+    (True, False)
+    """
+    if op.kind != "elementwise" or len(op.schema.parameters) != 2 or len(op.schema.inputs) != 2:
+        return False
+    if any(p.optional or p.is_list for p in op.schema.inputs) or len(op.promotes) == 1:
+        return False
+    assert op.body is not None
+    trees = []
+    for name in ("f32", "i64", "bool"):
+        try:
+            trees.append(trace_scalar(op.body, (DType.of(name),) * 2, {}))
+        except DTypeError:
+            continue
+    return bool(trees) and all(_same_when_exchanged(tree) for tree in trees)
+
+
+def _same_when_exchanged(tree: Expr) -> bool:
+    return _ordered(tree, exchanged=False) == _ordered(tree, exchanged=True)
+
+
+def _ordered(tree: Expr, exchanged: bool) -> str:
+    """The tree as text, operands of commutative primitives in the order of their texts."""
+    texts: dict[Expr, str] = {}
+    for node in walk(tree):
+        if isinstance(node, Arg):
+            texts[node] = f"x{1 - node.index if exchanged else node.index}:{node.dtype.short}"
+            continue
+        parts = [texts[arg] for arg in node.args]
+        if node.op in PRIMITIVES and PRIMITIVES[node.op].commutative:
+            parts.sort()
+        texts[node] = f"{node!r}:{node.dtype.short}" if not parts else f"{node.op}:{node.dtype.short}({','.join(parts)})"
+    return texts[tree]
+
+
+def is_removable(node: Node) -> bool:
+    """Whether a node may go once nobody uses its outputs.
+
+    Not so for a node without outputs, which is there for what it does (`prim::Bind`), nor for one whose results
+    may bind a size variable that others name.
+    """
+    return bool(node.outputs) and node.block is not None and names_only_its_operands_sizes(node)
+
+
+def names_only_its_operands_sizes(node: Node) -> bool:
+    """Whether every size variable in the types of a node's outputs comes from its inputs' types or attributes."""
+    named = {str(v) for output in node.outputs for v in _variables(output.type)}
+    if not named:
+        return True
+    for value in node.inputs:
+        named.difference_update(map(str, _variables(value.type)))
+    for attribute in node.attrs.values():
+        named.difference_update(map(str, attribute_variables(attribute)))
+    return not named
+
+
+@lru_cache(maxsize=65536)
+def _variables(type_: Any) -> tuple[Any, ...]:
+    return () if type_ is NONE else tuple(size_variables(type_))
