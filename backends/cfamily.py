@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import isinf, isnan
 from typing import Final, NamedTuple
@@ -35,10 +35,11 @@ class Dialect:
         function: what stands before an auxiliary function.
         entry: what stands before an entry function.
         restrict: the keyword for pointers that do not overlap.
-        specials: text of infinity and NaN by type name.
+        specials: text of "inf" and "nan" by what it is and the type name.
         fail: the statement that ends a function with a status; `{}` is the status.
         finish: the statement at the end of an entry function, if any.
         grid: whether outer loops are shared among the threads of a grid, and updates are atomic.
+        functions: further auxiliary functions by name, in the form of `cfamily_library`'s.
     """
 
     name: str
@@ -46,10 +47,11 @@ class Dialect:
     function: str
     entry: str
     restrict: str
-    specials: Mapping[str, str]
+    specials: Mapping[tuple[str, str], str]
     fail: str
     finish: str
     grid: bool
+    functions: Mapping[str, str] = field(default_factory=dict)
 
 
 class Text(NamedTuple):
@@ -222,4 +224,18 @@ def loaded(code: str, dtype: DType) -> Text:
 
 def stored(value: Text, dtype: DType) -> str:
     """What is assigned to an element in memory."""
-    return f"{dtype.short}_store({value.code})" if dtype in HALVES else value.code
+    if dtype not in HALVES:
+        return value.code
+    return f"{dtype.short}_store({_unrounded(value.code, f'{dtype.short}_round(')})"
+
+
+def _unrounded(code: str, call: str) -> str:
+    """The operand of a call that is all of the code: storing rounds by itself."""
+    if not code.startswith(call):
+        return code
+    depth = 0
+    for i, sign in enumerate(code):
+        depth += (sign == "(") - (sign == ")")
+        if sign == ")" and depth == 0:
+            return code[len(call) : -1] if i == len(code) - 1 else code
+    return code

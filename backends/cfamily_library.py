@@ -8,6 +8,7 @@ other.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
@@ -205,16 +206,17 @@ def _functions() -> dict[str, str]:
     return found
 
 
-def library_for(text: str, function: str) -> str:
+def library_for(text: str, function: str, further: Mapping[str, str] | None = None) -> str:
     """The functions that a text calls, and those that they call, each after what it needs.
 
     Args:
         function: the dialect's words before a function.
+        further: functions of the dialect's own, which may call the others.
 
     >>> print(library_for("y = max_i32(a, b);", "static inline"), end="")
     static inline i32 max_i32(i32 a, i32 b) { return a >= b ? a : b; }
     """
-    functions = _functions()
+    functions = _functions() | dict(further or {})
     wanted: set[str] = set()
     pending = [text]
     while pending:

@@ -112,7 +112,7 @@ def _declared(i: int, output: NestOutput, dialect: Dialect) -> list[str]:
     dtype = output.body.dtype
     if COMBINERS[output.combiner][1]:
         return [f"{compute_type(dtype)} best{i} = 0;", f"i64 place{i} = -1;"]
-    return [f"{_wide(output)} sum{i} = {_first(output.combiner, dtype, dialect)};"]
+    return [f"{_wide(output)} acc{i} = {_first(output.combiner, dtype, dialect)};"]
 
 
 def _wide(output: NestOutput) -> str:
@@ -144,8 +144,8 @@ def _accumulated(i: int, output: NestOutput, value: Text) -> str:
     assert output.combiner is not None
     dtype = output.body.dtype
     if output.combiner in ("sum", "prod") and dtype.kind == "float":
-        return f"sum{i} {'+' if output.combiner == 'sum' else '*'}= {value.code};"
-    return f"sum{i} = {apply(_PRIMITIVES[output.combiner], [Text(f'sum{i}'), value], dtype).code};"
+        return f"acc{i} {'+' if output.combiner == 'sum' else '*'}= {value.code};"
+    return f"acc{i} = {apply(_PRIMITIVES[output.combiner], [Text(f'acc{i}'), value], dtype).code};"
 
 
 def _combined(i: int, output: NestOutput) -> Text:
@@ -153,7 +153,7 @@ def _combined(i: int, output: NestOutput) -> Text:
     if COMBINERS[output.combiner][1]:
         return Text(f"place{i}")
     narrower = _wide(output) != compute_type(output.dtype)
-    return Text(f"({compute_type(output.dtype)})sum{i}" if narrower else f"sum{i}")
+    return Text(f"({compute_type(output.dtype)})acc{i}" if narrower else f"acc{i}")
 
 
 # -- scatters

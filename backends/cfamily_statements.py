@@ -71,7 +71,7 @@ class ScalarPrinter:
         """Append the statements that compute `roots`; the results are the texts of their values."""
         self._placement = place(roots, self._inside_anywhere)
         block = _Block(self._placement.top, lines)
-        self._fill(block)
+        self._fill(block, frozenset(roots))
         return [self._value(root, block) for root in roots]
 
     def named(self, value: Text, type_: str, lines: list[str]) -> Text:
@@ -88,10 +88,11 @@ class ScalarPrinter:
         sizes = self.around.operand_sizes(read.operand)
         return all(surely_inside(index, size) for index, size in zip(read.args, sizes, strict=True))
 
-    def _fill(self, block: _Block) -> None:
+    def _fill(self, block: _Block, roots: frozenset[Expr] = frozenset()) -> None:
         for node in self._placement.order.get(block.branch, ()):
             text = self._build(node, block)
-            if self._placement.uses[node, block.branch] > 1 or len(text.code) > _LONGEST:
+            long = len(text.code) > _LONGEST and node not in roots
+            if long or self._placement.uses[node, block.branch] > 1:
                 text = self.named(text, compute_type(node.dtype), block.lines)
             block.texts[node] = text
 

@@ -20,6 +20,7 @@ from ..ir.families import single_ufunc
 from ..ir.locations import here
 from ..ir.registry import Op, lookup
 from ..ir.schema import REQUIRED, Parameter
+from ..ir.sizes import SizeExpr
 from .mode import mode
 from .storage import storage_of
 from .tape import Plan, plan_of, record, record_binary, record_unary
@@ -83,7 +84,7 @@ def as_operand(op: Op, value: Any) -> Any:
         return value.item()
     if arrays.is_array(value):
         return wrap(value)
-    if hasattr(value, "__ingot_size__"):
+    if isinstance(value, SizeExpr) or hasattr(value, "__ingot_size__"):
         return value
     raise DTypeError(
         f"{op.short}: an operand is of type {type(value).__name__}",

@@ -14,7 +14,8 @@ from .arrays import namespace, quiet_reset, quiet_set
 from .dtypes import DType
 from .operators import Operators
 from .registry import Op, lookup
-from .types import NONE, TensorType, Type, of_number
+from .sizes import SizeExpr
+from .types import INT, NONE, TensorType, Type, of_number
 
 __all__ = ["RAW", "TYPES", "Algebra", "Proxy", "RawArrays", "TypesOnly", "run_raw", "type_of"]
 
@@ -81,6 +82,8 @@ def type_of(value: Any) -> Type:
         return of_number(value)
     if isinstance(value, Proxy):
         return value.type  # type: ignore[no-any-return]
+    if isinstance(value, SizeExpr):
+        return INT
     return TensorType(DType.of(value.dtype), tuple(value.shape))
 
 

@@ -8,7 +8,6 @@ sizes in them are checked by `verifier_types`; what a control-flow op demands of
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any, NoReturn
 
 from .attributes import attribute_text, same_attribute, why_not_attribute
@@ -79,7 +78,7 @@ class _Verifier:
     def run(self) -> None:
         if self.graph.block.parent is not None:
             self.fail(None, "the top block belongs to a node")
-        self.types.inputs(self.graph)
+        self.types.assumptions(self.graph)
         waiting: list[Iterator[Block | None]] = [self.block(self.graph.block)]
         while waiting:
             inner = next(waiting[-1], None)
@@ -176,11 +175,11 @@ class _Verifier:
     def reads(self, node: Node) -> None:
         """Check that every input is there when the node is executed."""
         visible = self.visible
-        for index, use in enumerate(node.operands):
+        for index, use in enumerate(node._operands):
             if use.node is not node or use.index != index:
                 self.fail(node, f"input {index} does not know its place")
             if use.value not in visible:
-                self.fail(node, *_why_not_visible(self.graph, node, use.value))
+                self.fail(node, _why_not_visible(self.graph, node, use.value))
             self.operand_count += 1
 
     def stray_uses(self) -> NoReturn:
@@ -229,12 +228,12 @@ class _Verifier:
         if len(names) > len(node.inputs):
             self.fail(node, f"{len(names)} updates, but only {len(node.inputs)} values")
         values = node.inputs[len(node.inputs) - len(names) :]
-        for position, (key, value) in enumerate(zip(names, values, strict=True)):
+        if len(set(names)) < len(names):
+            self.fail(node, "a piece of state is updated twice", found=attribute_text(names))
+        for key, value in zip(names, values, strict=True):
             if key not in graph.state:
                 known = ", ".join(graph.state) or "nothing"
                 self.fail(node, f"updates state {key!r}, which is not there", expected=f"one of: {known}")
-            if key in names[:position]:
-                self.fail(node, f"state {key!r} is updated twice")
             if not self.types.agree(value.type, graph.state[key].type):
                 self.fail(
                     node,
@@ -251,11 +250,11 @@ def _is_operand(use: Use) -> bool:
     return use.node.block is not None and use.index < len(use.node._operands) and use.node._operands[use.index] is use
 
 
-def _why_not_visible(graph: Graph, node: Node, value: Value) -> tuple[str]:
+def _why_not_visible(graph: Graph, node: Node, value: Value) -> str:
     if value.node is not None and value.node.block is None:
-        return (f"uses %{value.name}, whose node was erased",)
+        return f"uses %{value.name}, whose node was erased"
     if value.block.graph is not graph:
-        return (f"uses %{value.name}, which belongs to another graph",)
+        return f"uses %{value.name}, which belongs to another graph"
     if value.node is not None and node.ancestor_in(value.block) is not None:
-        return (f"uses %{value.name} before it is computed",)
-    return (f"uses %{value.name}, which is defined in a block that is not around it",)
+        return f"uses %{value.name} before it is computed"
+    return f"uses %{value.name}, which is defined in a block that is not around it"

@@ -26,3 +26,212 @@ class Fail(Protocol):
     """Refuses the graph because of a node."""
 
     def __call__(self, node: Node | None, what: str, **facts: Any) -> Any: ...
+
+
+class TypeRules:
+    """What is known about types and size variables at the present place of a walk over the graph.
+
+    Attributes:
+        scope: the names of the size variables that are bound here.
+    """
+
+    def __init__(self, fail: Fail) -> None:
+        self.fail = fail
+        self.scope: set[str] = set()
+        self.frames: list[list[str]] = []  # what each block around here has bound
+        self.bounds: dict[str, Bounds] = {}
+        self.names: dict[int, tuple[str, ...]] = {}  # of the variables in a type of the graph, by identity
+
+    # -- scope
+
+    def enter(self) -> list[str]:
+        """Begin a block."""
+        self.frames.append([])
+        return self.frames[-1]
+
+    def leave(self, bound: list[str]) -> None:
+        """End a block: what it has bound goes out of scope."""
+        self.scope.difference_update(bound)
+        self.frames.pop()
+
+    def bind(self, node: Node | None, value: Value) -> None:
+        """Bind the size variables in a value's type that are not bound yet."""
+        for name in self.size_names(node, value):
+            self.bind_name(name)
+
+    def bind_name(self, name: str) -> None:
+        if name not in self.scope:
+            self.scope.add(name)
+            self.frames[-1].append(name)
+
+    def size_names(self, node: Node | None, value: Value) -> tuple[str, ...]:
+        """The names of the size variables in a value's type, after a check that it is a type at all."""
+        names = self.names.get(id(value.type))
+        if names is None:
+            if (why := _why_no_type(value.type)) is not None:
+                self.fail(node, f"%{value.name} has no proper type: {why}")
+            variables = size_variables(value.type)
+            self.note_bounds(node, variables)
+            names = self.names[id(value.type)] = tuple(dict.fromkeys(map(str, variables)))
+        return names
+
+    def note_bounds(self, node: Node | None, variables: Iterable[SizeExpr]) -> None:
+        """Check that a variable has the same bounds wherever it occurs."""
+        for variable in variables:
+            name = str(variable)
+            if name in RESERVED_NAMES:
+                self.fail(node, f"a size variable is called {name}, which means something else in text")
+            found = bounds(variable)
+            if self.bounds.setdefault(name, found) != found:
+                expected = f"the same bounds everywhere, as {self.bounds[name]}"
+                self.fail(node, f"size variable {name} changes its bounds", expected=expected, found=str(found))
+
+    def assumptions(self, graph: Graph) -> None:
+        """Check that assumptions are about variables that the inputs bind."""
+        known = graph.sizes
+        for assumption in graph.assumptions:
+            for side in (assumption.relation.left, assumption.relation.right):
+                self.note_bounds(None, attribute_variables(side))
+            if missing := sorted(assumption.relation.free_vars - known.keys()):
+                what = f"{assumption}: no input binds size variable {missing[0]}"
+                self.fail(None, what, location=assumption.location)
+
+    def attributes(self, node: Node) -> None:
+        """Check that sizes in a node's attributes are in scope; `prim::Bind` brings its variable into scope."""
+        for name, value in node.attrs.items():
+            if type(value) is not SizeExpr and type(value) is not tuple:
+                continue
+            variables = attribute_variables(value)
+            self.note_bounds(node, variables)
+            if node.op.name == "prim::Bind":
+                self.fresh_variable(node, value)
+            for variable in variables:
+                if str(variable) not in self.scope:
+                    self.fail(node, f"attribute {name}: size variable {variable} is not bound here")
+
+    def fresh_variable(self, node: Node, size: Size) -> None:
+        """Bind what `prim::Bind` says."""
+        if not _is_variable(size):
+            self.fail(node, f"binds {size}", expected="a size variable")
+        if str(size) in self.scope:
+            self.fail(node, f"binds size variable {size}, which is bound already")
+        self.bind_name(str(size))
+
+    # -- types
+
+    def node(self, node: Node) -> None:
+        """Check a node's output types, whose size variables are in scope from here on."""
+        try:
+            if node.op.verify is not None:
+                node.op.verify(node)
+            if node.blocks:
+                inferred = None
+            else:
+                node.op.schema.check_inputs(len(node.inputs))
+                inferred = node.op.infer([value.type for value in node.inputs], node.attrs)
+        except IngotError as error:
+            facts = {"expected": error.expected, "found": error.found, "notes": error.notes, "advice": error.advice}
+            self.fail(node, error.what, **facts)
+        if inferred is None:
+            for output in node.outputs:
+                self.bind(node, output)
+        else:
+            self.outputs(node, inferred)
+
+    def outputs(self, node: Node, inferred: tuple[Type, ...]) -> None:
+        """Check that the outputs have the types that the op infers."""
+        if len(inferred) != len(node.outputs):
+            self.fail(node, "wrong number of outputs", expected=str(len(inferred)), found=str(len(node.outputs)))
+        for output, type_ in zip(node.outputs, inferred, strict=True):
+            names = self.size_names(node, output)
+            if names and not self.scope.issuperset(names):
+                type_ = self.bind_outputs(node, output, type_, names)
+            if type_ is not output.type and not self.agree(output.type, type_):
+                self.wrong_type(node, output, type_)
+
+    def bind_outputs(self, node: Node, output: Value, inferred: Type, names: tuple[str, ...]) -> Type:
+        """Bind the variables of an output whose size depends on data.
+
+        Returns:
+            The inferred type in the graph's own variables.
+        """
+        chosen: dict[str, Size] = {}
+        for mine, other in zip(_sizes(output.type), _sizes(inferred), strict=False):
+            if _is_variable(mine) and _is_variable(other) and str(other) not in self.scope:
+                chosen.setdefault(str(other), mine)
+        fresh = {str(size) for size in chosen.values()}
+        for name in names:
+            if name not in self.scope and name not in fresh:
+                self.fail(node, f"%{output.name} : {output.type}: size variable {name} is not bound here")
+        for name in fresh:
+            self.bind_name(name)
+        return _substituted(inferred, chosen)
+
+    def wrong_type(self, node: Node, output: Value, inferred: Type) -> None:
+        advice = ""
+        if _unsure(output.type, inferred):
+            advice = "if these sizes are always equal, an assumption has to say so"
+        facts = {"expected": str(inferred), "found": str(output.type), "advice": advice}
+        self.fail(node, f"wrong type of %{output.name}", **facts)
+
+    def agree(self, a: Type, b: Type) -> bool:
+        """Whether two types are equal, given the graph's assumptions about sizes."""
+        waiting = [(a, b)]
+        while waiting:
+            x, y = waiting.pop()
+            if x is y or x == y:
+                continue
+            if isinstance(x, TensorType) and isinstance(y, TensorType):
+                if x.dtype is not y.dtype or x.device != y.device or len(x.sizes) != len(y.sizes):
+                    return False
+                if not all(equal(p, q) for p, q in zip(x.sizes, y.sizes, strict=True)):
+                    return False
+            elif isinstance(x, TupleType) and isinstance(y, TupleType) and len(x.items) == len(y.items):
+                waiting.extend(zip(x.items, y.items, strict=True))
+            elif isinstance(x, (ListType, OptionalType)) and isinstance(y, (ListType, OptionalType)):
+                if type(x) is not type(y):
+                    return False
+                waiting.append((x.item, y.item))
+            else:
+                return False
+        return True
+
+
+def _sizes(type_: Type) -> list[Size]:
+    return [size for tensor in tensor_types(type_) for size in tensor.sizes]
+
+
+def _is_variable(size: Any) -> bool:
+    return isinstance(size, SizeExpr) and free_vars(size) == {str(size)}
+
+
+def _unsure(a: Type, b: Type) -> bool:
+    """Whether the types differ in nothing but sizes that nobody can compare."""
+    mine, other = list(tensor_types(a)), list(tensor_types(b))
+    if [(t.dtype, t.ndim) for t in mine] != [(t.dtype, t.ndim) for t in other]:
+        return False
+    return None in map(equal, _sizes(a), _sizes(b))
+
+
+def _substituted(type_: Type, chosen: dict[str, Size]) -> Type:
+    if isinstance(type_, TensorType):
+        return type_.with_(sizes=tuple(substitute(size, chosen) for size in type_.sizes))
+    if isinstance(type_, TupleType):
+        return TupleType(tuple(_substituted(item, chosen) for item in type_.items))
+    if isinstance(type_, ListType):
+        return ListType(_substituted(type_.item, chosen))
+    if isinstance(type_, OptionalType):
+        return OptionalType(_substituted(type_.item, chosen))
+    return type_
+
+
+def _why_no_type(type_: Type) -> str | None:
+    if not isinstance(type_, Type):
+        return f"{type_!r} is not a type"
+    for tensor in tensor_types(type_):
+        if not isinstance(tensor.dtype, DType):
+            return f"{tensor.dtype!r} is not a dtype"
+        for size in tensor.sizes:
+            if not isinstance(size, SizeExpr) and (type(size) is not int or size < 0):
+                return f"{size!r} is not a size"
+    return None

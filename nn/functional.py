@@ -37,6 +37,7 @@ __all__ = [
     "cosine_similarity",
     "cross_entropy",
     "dropout",
+    "dropout2d",
     "elu",
     "embedding",
     "gelu",
@@ -247,11 +248,14 @@ def max_pool2d(
     padding: Pair = 0,
     dilation: Pair = 1,
     ceil_mode: bool = False,
-) -> Tensor:
-    """The largest element of each window; input (N, C, H, W) or (C, H, W). The stride is the window unless given."""
-    return _with_batch(  # type: ignore[no-any-return]
-        input, EAGER.max_pool2d, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode
-    )
+    return_indices: bool = False,
+) -> Any:
+    """The largest element of each window; input (N, C, H, W) or (C, H, W). The stride is the window unless given.
+
+    With `return_indices`, also the places of the elements, H * W counted row by row.
+    """
+    op = EAGER.max_pool2d_with_indices if return_indices else EAGER.max_pool2d
+    return op(input, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode)
 
 
 def avg_pool2d(
@@ -394,6 +398,16 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     if not training or p == 0.0:
         return input
     return _into(input, EAGER.dropout(input, next_key(), p), inplace)
+
+
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """As `dropout`, but whole channels of (N, C, H, W) or (C, H, W) at once."""
+    if input.ndim not in (3, 4):
+        raise ShapeError("dropout2d: not an image", expected="3 or 4 dimensions", found=f"sizes {list(input.shape)}")
+    if not training or p == 0.0:
+        return dropout(input, p, training=False)
+    mask = dropout(EAGER.full((*input.shape[:-2], 1, 1), 1.0, input.dtype), p)
+    return _into(input, input * mask, inplace)
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
 
@@ -10,22 +11,25 @@ import numpy as np
 
 from ..ir.dtypes import DType
 from ..ir.errors import DTypeError
-from ..ir.graph import Node, Value
+from ..ir.graph import Graph, Node, Value
 from ..ir.graph_sizes import attribute_variables, size_variables
 from ..ir.primitives import PRIMITIVES
 from ..ir.registry import Op, lookup
 from ..ir.scalar import Arg, Expr, trace_scalar, walk
-from ..ir.types import NONE, TensorType
+from ..ir.types import TensorType, Type
 
 __all__ = [
     "CONSTANT",
     "NOT_CONSTANT",
+    "bound_variables",
     "constant_of",
+    "has_own_variables",
     "holds_number",
     "is_commutative",
     "is_removable",
-    "names_only_its_operands_sizes",
+    "named_variables",
     "number_of",
+    "type_names",
 ]
 
 CONSTANT: Final = lookup("prim::Constant")
@@ -54,7 +58,7 @@ def number_of(value: Value) -> bool | int | float | None:
     found = constant_of(value)
     if isinstance(found, (bool, int, float)):
         return found
-    if not isinstance(found, np.ndarray) or not 0 < found.size <= 4096 or value.type.__class__ is not TensorType:
+    if not isinstance(found, np.ndarray) or not 0 < found.size <= 4096 or not isinstance(value.type, TensorType):
         return None
     first = found.reshape(-1)[0]
     same = found.tobytes() == first.tobytes() * found.size
@@ -121,24 +125,55 @@ def _ordered(tree: Expr, exchanged: bool) -> str:
 def is_removable(node: Node) -> bool:
     """Whether a node may go once nobody uses its outputs.
 
-    Not so for a node without outputs, which is there for what it does (`prim::Bind`), nor for one whose results
-    may bind a size variable that others name.
+    Not so for a node without outputs, which is there for what it does (`prim::Bind`), nor for one that may bind a
+    size variable, which others can name without using an output.
     """
-    return bool(node.outputs) and node.block is not None and names_only_its_operands_sizes(node)
+    return bool(node.outputs) and node.block is not None and next(bound_variables(node), None) is None
 
 
-def names_only_its_operands_sizes(node: Node) -> bool:
-    """Whether every size variable in the types of a node's outputs comes from its inputs' types or attributes."""
-    named = {str(v) for output in node.outputs for v in _variables(output.type)}
-    if not named:
-        return True
-    for value in node.inputs:
-        named.difference_update(map(str, _variables(value.type)))
-    for attribute in node.attrs.values():
-        named.difference_update(map(str, attribute_variables(attribute)))
-    return not named
+def bound_variables(node: Node) -> Iterator[tuple[str, Node | Value]]:
+    """The size variables that a node may bind, each with the node or the block parameter that does.
+
+    They are those in the types of its outputs that neither its inputs' types nor its attributes name, those in the
+    types of its blocks' parameters, and, for a node without outputs, those that its attributes name.
+    """
+    if not node.outputs:
+        yield from ((name, node) for name in _attribute_names(node))
+    named = {name for output in node.outputs for name in type_names(output.type)}
+    if named:
+        known = {name for value in node.inputs for name in type_names(value.type)}
+        yield from ((name, node) for name in named - known - _attribute_names(node))
+    for block in node.blocks:
+        for param in block.params:
+            yield from ((name, param) for name in type_names(param.type))
+
+
+def named_variables(node: Node) -> set[str]:
+    """The size variables in a node's attributes and in the types of its outputs and its blocks' parameters."""
+    params = [param for block in node.blocks for param in block.params]
+    return {name for value in (*node.outputs, *params) for name in type_names(value.type)} | _attribute_names(node)
+
+
+def _attribute_names(node: Node) -> set[str]:
+    return {str(v) for attribute in node.attrs.values() for v in attribute_variables(attribute)}
 
 
 @lru_cache(maxsize=65536)
-def _variables(type_: Any) -> tuple[Any, ...]:
-    return () if type_ is NONE else tuple(size_variables(type_))
+def type_names(type_: Type) -> tuple[str, ...]:
+    """The names of the size variables in a type."""
+    return tuple(dict.fromkeys(map(str, size_variables(type_))))
+
+
+def has_own_variables(graph: Graph) -> bool:
+    """Whether a graph may bind size variables beside those that its inputs and state bind."""
+    known = set(graph.sizes)
+    seen: set[int] = set()
+    for node in graph.nodes():
+        if not node.outputs:
+            return True
+        for value in (*node.outputs, *(param for block in node.blocks for param in block.params)):
+            if id(value.type) not in seen:
+                seen.add(id(value.type))
+                if not known.issuperset(type_names(value.type)):
+                    return True
+    return False

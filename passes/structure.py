@@ -7,14 +7,14 @@ initial value, parameter, yield and output, or a stacked output with its yield.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ..ir.graph import Block, Node, Value
 from ..ir.registry import Op, lookup
 
-__all__ = ["GROUP", "IF", "LOOP", "Slot", "always_read", "drop_outputs", "drop_slots", "slots"]
+__all__ = ["GROUP", "IF", "LOOP", "Slot", "always_read", "cut_slots", "drop_ends", "drop_outputs", "slots"]
 
 IF: Final = lookup("prim::If")
 LOOP: Final = lookup("prim::Loop")
@@ -44,17 +44,25 @@ def always_read(node: Node) -> tuple[Value, ...]:
     return _STRUCTURES[node.op].always(node) if node.op in _STRUCTURES else ()
 
 
-def drop_slots(node: Node, dropped: Collection[int]) -> None:
-    """Take slots away. Their outputs and parameters must not be used, but by what the slots themselves yield."""
-    if dropped:
-        _STRUCTURES[node.op].drop(node, dropped)
+def cut_slots(node: Node, dropped: Collection[int]) -> None:
+    """Stop reading what slots start from. Their outputs and parameters stay, for `drop_ends` to take away once
+    nobody uses them; until then the node is not well formed."""
+    _STRUCTURES[node.op].cut(node, dropped)
+
+
+def drop_ends(node: Node, ends: Sequence[Value]) -> None:
+    """Take away outputs and block parameters that nobody uses."""
+    drop_outputs(node, {value.index for value in ends if value.node is node})
+    for value in reversed(ends):
+        if value.node is None:
+            value.block.remove_param(value.index)
 
 
 @dataclass(frozen=True, slots=True)
 class _Structure:
     slots: Callable[[Node], list[Slot]]
     always: Callable[[Node], tuple[Value, ...]]
-    drop: Callable[[Node, Collection[int]], None]
+    cut: Callable[[Node, Collection[int]], None]
 
 
 def _one_slot(node: Node) -> list[Slot]:
@@ -72,10 +80,9 @@ def _if_slots(node: Node) -> list[Slot]:
     return [Slot((output,), tuple([r[i] for r in returns])) for i, output in enumerate(node.outputs)]
 
 
-def _if_drop(node: Node, dropped: Collection[int]) -> None:
+def _if_cut(node: Node, dropped: Collection[int]) -> None:
     for block in node.blocks:
         _yield_without(block, dropped)
-    drop_outputs(node, dropped)
 
 
 # -- prim::Loop
@@ -84,35 +91,17 @@ def _if_drop(node: Node, dropped: Collection[int]) -> None:
 def _loop_slots(node: Node) -> list[Slot]:
     (block,) = node.blocks
     carried, yielded, params = node.inputs[2:], block.returns[1:], block.params[1:]
-    found = [
-        Slot((output, param), (start, following))
-        for output, param, start, following in zip(node.outputs, params, carried, yielded, strict=False)
-    ]
-    stacked = zip(node.outputs[len(carried) :], yielded[len(carried) :], strict=True)
+    count = len(carried)
+    ways = zip(node.outputs[:count], params, carried, yielded[:count], strict=True)
+    found = [Slot((output, param), (start, following)) for output, param, start, following in ways]
+    stacked = zip(node.outputs[count:], yielded[count:], strict=True)
     return found + [Slot((output,), (value,)) for output, value in stacked]
 
 
-def _loop_drop(node: Node, dropped: Collection[int]) -> None:
-    (block,) = node.blocks
+def _loop_cut(node: Node, dropped: Collection[int]) -> None:
     carried = len(node.inputs) - 2
-    _yield_without(block, {1 + i for i in dropped})
-    for i in sorted([i for i in dropped if i < carried], reverse=True):
-        _detach(block, block.params[1 + i])
-        block.remove_param(1 + i)
+    _yield_without(node.blocks[0], {1 + i for i in dropped})
     node.set_inputs(_without(node.inputs, {2 + i for i in dropped if i < carried}))
-    drop_outputs(node, dropped)
-
-
-def _detach(block: Block, param: Value) -> None:
-    """Erase what still reads a dead parameter: nodes whose results lead nowhere but back into its slot."""
-    waiting = list(param.walk_uses())
-    doomed: dict[Node, None] = {}
-    while waiting:
-        node = waiting.pop().node
-        if node not in doomed:
-            doomed[node] = None
-            waiting += [use for output in node.outputs for use in output.walk_uses()]
-    erase_together(doomed)
 
 
 # -- prim::FusionGroup
@@ -124,22 +113,16 @@ def _group_slots(node: Node) -> list[Slot]:
     return outputs + [Slot((param,), (x,)) for param, x in zip(block.params, node.inputs, strict=True)]
 
 
-def _group_drop(node: Node, dropped: Collection[int]) -> None:
-    (block,) = node.blocks
+def _group_cut(node: Node, dropped: Collection[int]) -> None:
     outputs = len(node.outputs)
-    _yield_without(block, dropped)
-    inputs = {i - outputs for i in dropped if i >= outputs}
-    for i in sorted(inputs, reverse=True):
-        _detach(block, block.params[i])
-        block.remove_param(i)
-    node.set_inputs(_without(node.inputs, inputs))
-    drop_outputs(node, [i for i in dropped if i < outputs])
+    _yield_without(node.blocks[0], dropped)
+    node.set_inputs(_without(node.inputs, {i - outputs for i in dropped}))
 
 
 _STRUCTURES: Final[dict[Op, _Structure]] = {
-    IF: _Structure(_if_slots, lambda node: node.inputs, _if_drop),
-    LOOP: _Structure(_loop_slots, lambda node: (*node.inputs[:2], node.blocks[0].returns[0]), _loop_drop),
-    GROUP: _Structure(_group_slots, lambda node: (), _group_drop),
+    IF: _Structure(_if_slots, lambda node: node.inputs, _if_cut),
+    LOOP: _Structure(_loop_slots, lambda node: (*node.inputs[:2], node.blocks[0].returns[0]), _loop_cut),
+    GROUP: _Structure(_group_slots, lambda node: (), _group_cut),
 }
 
 
@@ -170,20 +153,3 @@ def drop_outputs(node: Node, dropped: Collection[int]) -> None:
         output.index = index
     node.outputs = tuple(kept)
 
-
-def erase_together(nodes: Collection[Node]) -> None:
-    """Erase nodes that only each other use."""
-    for node in nodes:
-        if node.block is not None:
-            node.set_inputs(())
-    for node in nodes:
-        if node.block is not None:
-            node.erase()
-
-
-def enclosing(node: Node) -> Iterator[Node]:
-    """The nodes around a node, from the inside out."""
-    parent = None if node.block is None else node.block.parent
-    while parent is not None:
-        yield parent
-        parent = None if parent.block is None else parent.block.parent

@@ -22,7 +22,7 @@ import numpy as np
 from ..ir import dtypes
 from ..ir.errors import ArgumentError, FileFormatError
 from .limits import MAX_HEADER, MAX_NAME, MAX_RANK
-from .strict_json import dump_json, integer, is_text, parse_json, record, sequence, text
+from .strict_json import dump_json, fields_of, integer, is_text, parse_json, sequence, text
 
 __all__ = ["Container", "pack", "read_container"]
 
@@ -126,7 +126,7 @@ def _metadata(value: Any) -> dict[str, str]:
 def _entry(name: str, row: Any) -> _Entry:
     what = f"tensor {name[:200]!r}"
     text(name, "a tensor's name", MAX_NAME)
-    fields = record(row, what, ("data_offsets", "dtype", "shape"))
+    fields = fields_of(row, what, ("data_offsets", "dtype", "shape"))
     dtype = _DTYPES.get(text(fields["dtype"], f"{what}: its dtype"))
     if dtype is None:
         known = ", ".join(_DTYPES)

@@ -20,7 +20,7 @@ from ..ir.sizes import SizeExpr, parse_relation, var
 from ..ir.types import Type
 from .attribute_values import AttributeReader
 from .limits import MAX_BLOCK_DEPTH, MAX_NAME, MAX_SIZE_TEXT
-from .strict_json import integer, record, sequence, text
+from .strict_json import fields_of, integer, sequence, text
 from .tables import Place, TableReader
 from .type_rows import read_types
 
@@ -49,7 +49,7 @@ def read_graph(document: Any, tables: TableReader) -> Graph:
     Raises:
         FileFormatError: for rows that make no graph.
     """
-    return _GraphReader(record(document, "a graph", GRAPH_KEYS), tables).graph_()
+    return _GraphReader(fields_of(document, "a graph", GRAPH_KEYS), tables).graph_()
 
 
 class _GraphReader:

@@ -23,7 +23,7 @@ __all__ = [
 
 MAX_HEADER: Final = 100_000_000
 """Bytes of the header: the safetensors format's own limit."""
-MAX_JSON_DEPTH: Final = 200
+MAX_JSON_DEPTH: Final = 256
 """Lists and objects inside each other, anywhere in the header or the document."""
 MAX_NODES: Final = 5_000_000
 """Nodes of all graphs together."""

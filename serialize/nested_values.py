@@ -40,6 +40,8 @@ def encode_tree(tree: Tree, depth: int = 0) -> Any:
         value = tree["value"]
         if isinstance(value, str) and not is_text(value):
             raise ArgumentError("a string argument cannot be saved", expected=f"at most {MAX_TEXT} characters of text")
+        if type(value) is int:
+            check_int(value)
         return {"constant": encode_float(value) if isinstance(value, float) else value}
     items = [encode_tree(item, depth + 1) for item in tree["items"]]
     if kind != "dict":

@@ -3,7 +3,7 @@
 Written: sorted keys, no spaces, numbers in Python's shortest exact form, no bare NaN or Infinity. Read: no repeated
 keys, no NaN or Infinity, nesting bounded before the parser sees the text, and every failure is a `FileFormatError`.
 
-What lives here besides: `text`, `integer`, `sequence` and `record`, through which readers take a parsed value apart.
+What lives here besides: `text`, `integer`, `sequence` and `fields_of`, through which readers take a parsed value apart.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from ..ir.errors import FileFormatError
 from .limits import MAX_JSON_DEPTH, MAX_NAME, MAX_TEXT
 
-__all__ = ["dump_json", "integer", "is_text", "parse_json", "record", "sequence", "text"]
+__all__ = ["dump_json", "fields_of", "integer", "is_text", "parse_json", "sequence", "text"]
 
 # The possessive quantifiers make one pass of it, whatever the text.
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
@@ -154,7 +154,7 @@ def sequence(value: Any, what: str, *lengths: int) -> list[Any]:
     return value
 
 
-def record(value: Any, what: str, keys: Sequence[str]) -> dict[str, Any]:
+def fields_of(value: Any, what: str, keys: Sequence[str]) -> dict[str, Any]:
     """The value, which has to be an object with exactly the given keys.
 
     Raises:

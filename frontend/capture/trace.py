@@ -10,7 +10,7 @@ import numpy as np
 
 from ...ir.arrays import is_array
 from ...ir.errors import ArgumentError, CaptureError, IngotError
-from ...ir.gc_pause import gc_paused
+from ...ir.gc_pause import paused_gc
 from ...ir.program import Example, ProgramRecord, Signature, Tree, flatten, unflatten
 from ...ir.verifier import verify
 from ..mode import mode
@@ -73,7 +73,7 @@ def trace(
     arguments = {n: unflatten(tree, group) for n, tree, group in zip(bound, trees, tensors, strict=True)}
     mode.tracer = tracer
     try:
-        with gc_paused():
+        with paused_gc():
             positional, keywords = _as_call(func, arguments)
             result = func(*positional, **keywords)
             leaves, tree = _flatten_result(result)

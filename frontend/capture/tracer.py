@@ -166,8 +166,8 @@ class Tracer:
             if x._trace is not None and x._trace[0] is self:
                 return x._trace[1]  # type: ignore[no-any-return]
             return self._external(x)
-        if isinstance(x, SymInt):
-            return self.builder.emit("prim::Size", [], {"value": x.__ingot_size__}, location=here()).output
+        if isinstance(x, (SymInt, SizeExpr)):
+            return self.builder.emit("prim::Size", [], {"value": as_size(x)}, location=here()).output
         key = (type(x), repr(x))
         found = self._constants.get(key)
         if found is None:
@@ -213,7 +213,7 @@ class Tracer:
         with use_context(self.sizes):
             inferred = op.infer(types, symbolic)
         node = self.builder.emit(op, values, symbolic, types=inferred, location=location, path=self.module_path)
-        raw = [hint(x.__ingot_size__, self.hints) if isinstance(x, SymInt) else x for x in inputs]
+        raw = [self._at_hints(as_size(x)) for x in inputs]
         with_grad, mode.grad, mode.tracer = mode.grad, False, None
         try:
             result = execute(op, raw, concrete)

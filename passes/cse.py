@@ -1,0 +1,87 @@
+"""Common subexpression elimination: what is computed twice is computed once."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from ..ir.graph import Block, Graph, Node
+from .changes import permit
+from .facts import is_commutative
+from .registered import NoOptions, register_pass
+
+__all__ = ["cse"]
+
+
+@register_pass()
+def cse(graph: Graph, options: NoOptions) -> bool:
+    """Let users of a node use an earlier one of the same op, inputs, attributes and types, and erase it.
+
+    A node in a block may be replaced with one in front of the block, not with one in a block beside it. All ops are
+    pure, random ones too: the same key gives the same numbers. Nodes with blocks stay.
+    """
+    changed = False
+    seen: dict[Any, Node] = {}
+    running = [_Scope(graph.block)]
+    while running:
+        scope = running[-1]
+        for node in scope.nodes:
+            if node.blocks:
+                running += [_Scope(block) for block in reversed(node.blocks)]
+                break
+            if not node.outputs:
+                continue
+            key = _key(node)
+            first = seen.setdefault(key, node)
+            if first is node:
+                scope.keys.append(key)
+            elif permit("cse", node):
+                node.replace_with(first.outputs)
+                changed = True
+        else:
+            running.pop()
+            for key in scope.keys:
+                del seen[key]
+    return changed
+
+
+class _Scope:
+    """A block that is being walked, and the keys of the nodes in it that later ones may be replaced with."""
+
+    __slots__ = ("keys", "nodes")
+
+    def __init__(self, block: Block) -> None:
+        self.nodes = iter(block.nodes)
+        self.keys: list[Any] = []
+
+
+def _key(node: Node) -> Any:
+    """What two nodes have in common exactly when they compute the same."""
+    inputs: Any = node.inputs
+    if len(inputs) == 2 and is_commutative(node.op):
+        inputs = frozenset(inputs) if inputs[0] is not inputs[1] else inputs
+    types = tuple([output.type for output in node.outputs])
+    if not node.attrs:
+        return node.op, inputs, types
+    return node.op, inputs, types, tuple([attribute_key(x) for x in node.attrs.values()])
+
+
+_EXACT = frozenset({bool, str, type(None)})
+
+
+def attribute_key(value: Any) -> Any:
+    """A hashable stand-in for an attribute: equal for the same value of the same kind alone, by `same_attribute`."""
+    kind = type(value)
+    if kind is int or kind in _EXACT:
+        return kind, value
+    if kind is float:
+        return kind, "nan" if value != value else value.hex()
+    if kind is tuple:
+        return kind, tuple([attribute_key(item) for item in value])
+    if isinstance(value, np.ndarray):
+        digest = hashlib.blake2b(np.ascontiguousarray(value).view(np.uint8).data if value.size else b"").digest()
+        return kind, value.dtype, value.shape, digest
+    return kind, value
+'''.replace

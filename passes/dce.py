@@ -1,0 +1,149 @@
+"""Dead code elimination: what nothing that counts depends on goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..ir.graph import Block, Graph, Node, Value
+from .changes import permit
+from .facts import bound_variables, has_own_variables, named_variables
+from .registered import NoOptions, register_pass
+from .structure import Slot, always_read, cut_slots, drop_ends, slots
+
+__all__ = ["dce"]
+
+
+@register_pass()
+def dce(graph: Graph, options: NoOptions) -> bool:
+    """Erase nodes that neither the outputs nor the updates of the state depend on.
+
+    Of an If, a Loop or a fusion group only what is needed stays: a carried value that just feeds itself goes too. A
+    node that binds a size variable stays while something that stays names the variable. Inputs and state are the
+    graph's signature and stay.
+    """
+    live = _Liveness(graph)
+    live.run()
+    return _sweep(graph, live)
+
+
+class _Liveness:
+    """What counts, found from the terminator backwards: nodes, and for nodes with blocks each of their slots."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes: set[Node] = set()
+        self.slots: set[Slot] = set()
+        self._slot_of: dict[Value, Slot] = {}
+        self._waiting: list[Value] = []
+        self._binders = _binders(graph)
+
+    def run(self) -> None:
+        waiting = self._waiting
+        self._values(self.graph.block.returns)
+        while waiting:
+            value = waiting.pop()
+            node = value.node
+            if node is None:
+                self._param(value)
+                continue
+            if node not in self.nodes:
+                self._node(node)
+            if node.blocks:
+                self._slot(value)
+
+    def _node(self, node: Node) -> None:
+        self.nodes.add(node)
+        if node.blocks:
+            self._values(always_read(node))
+            for slot in slots(node):
+                self._slot_of.update(dict.fromkeys(slot.ends, slot))
+        else:
+            self._waiting += node.inputs
+        assert node.block is not None
+        parent = node.block.parent
+        if parent is not None and parent not in self.nodes:
+            self._node(parent)
+        if self._binders:
+            self._binders_of(node)
+
+    def _param(self, value: Value) -> None:
+        parent = value.block.parent
+        if parent is None:
+            return
+        if parent not in self.nodes:
+            self._node(parent)
+        self._slot(value)
+
+    def _slot(self, end: Value) -> None:
+        slot = self._slot_of.get(end)  # a Loop's iteration number has none
+        if slot is not None and slot not in self.slots:
+            self.slots.add(slot)
+            self._values(slot.starts)
+
+    def _values(self, values: Iterable[Value]) -> None:
+        self._waiting += values
+
+    def _binders_of(self, node: Node) -> None:
+        for variable in named_variables(node):
+            for binder in self._binders.pop(variable, ()):
+                if isinstance(binder, Value):
+                    self._waiting.append(binder)
+                elif binder not in self.nodes:
+                    self._node(binder)
+
+
+def _binders(graph: Graph) -> dict[str, list[Node | Value]]:
+    """What may bind the size variables that the inputs and the state do not bind, by variable."""
+    if not has_own_variables(graph):
+        return {}
+    known = set(graph.sizes)
+    found: dict[str, list[Node | Value]] = {}
+    for node in graph.nodes():
+        for variable, binder in bound_variables(node):
+            if variable not in known:
+                found.setdefault(variable, []).append(binder)
+    return found
+
+
+def _sweep(graph: Graph, live: _Liveness) -> bool:
+    doomed, trimmed = _plan(graph.block, live)
+    if not trimmed:
+        # An unused node goes before what it uses, so that to stop midway leaves a good graph.
+        return any([_erase(node) for node in reversed(doomed)])
+    if not permit("dce", trimmed[0][0]):
+        return False
+    for node, dead in trimmed:
+        cut_slots(node, [i for i, _ in dead])
+    for node in reversed(doomed):
+        node.erase()
+    for node, dead in trimmed:
+        drop_ends(node, [end for _, slot in dead for end in slot.ends])
+    return True
+
+
+def _erase(node: Node) -> bool:
+    if not permit("dce", node):
+        return False
+    node.erase()
+    return True
+
+
+_Dead = list[tuple[int, Slot]]
+
+
+def _plan(block: Block, live: _Liveness) -> tuple[list[Node], list[tuple[Node, _Dead]]]:
+    """Nodes to be erased, in order, and nodes to be trimmed, each with its dead slots and their numbers."""
+    doomed: list[Node] = []
+    trimmed: list[tuple[Node, _Dead]] = []
+    waiting = [block]
+    alive = live.nodes
+    while waiting:
+        for node in waiting.pop().nodes:
+            if node not in alive:
+                doomed.append(node)
+            elif node.blocks:
+                waiting += node.blocks
+                dead = [(i, slot) for i, slot in enumerate(slots(node)) if slot not in live.slots]
+                if dead:
+                    trimmed.append((node, dead))
+    return doomed, trimmed
