@@ -1,7 +1,7 @@
 """Whether everything that walks a graph takes time in proportion to its size.
 
-Builds four kinds of graphs at 10,000 and 100,000 nodes and times each step: medians of interleaved runs, their ratio,
-and the limits: growth of at most 13 times, and seconds at 100,000 nodes.
+Builds four kinds of graphs at 10,000 and 100,000 nodes and times each step: medians of interleaved runs,
+their ratio, and the limits: growth of at most 13 times, and seconds at 100,000 nodes.
 
     python benchmarks/scale.py
     python benchmarks/scale.py --steps build,parse --graphs chain --repeats 5
@@ -134,7 +134,9 @@ def layers(count: int) -> Graph:
         for step in _layer(builder, value, weight, scale):
             value = step
             line += 1
-            builder.location = Location("model.py", line, 9, line, 40, "Layer.forward", f"x = self.step{line}(x)")
+            builder.location = Location(
+                "model.py", line, 9, line, 40, "Layer.forward", f"x = self.step{line}(x)"
+            )
             builder.path = f"layers.{layer % 12}"
         layer += 1
     graph.set_return([value])
@@ -176,10 +178,14 @@ def measure(make: Callable[[int], Graph], steps: list[Step], repeats: int) -> di
                 timed(times, step.name, count, step.run, step.prepare(graph))
             del graph
             gc.collect()
-    return {step: {count: statistics.median(t) for count, t in found.items()} for step, found in times.items()}
+    return {
+        step: {count: statistics.median(t) for count, t in found.items()} for step, found in times.items()
+    }
 
 
-def timed(times: dict[str, dict[int, list[float]]], step: str, count: int, run: Callable[[Any], Any], arg: Any) -> Any:
+def timed(
+    times: dict[str, dict[int, list[float]]], step: str, count: int, run: Callable[[Any], Any], arg: Any
+) -> Any:
     """Run a step and note how long it took."""
     gc.collect()
     start = time.perf_counter()
@@ -189,7 +195,9 @@ def timed(times: dict[str, dict[int, list[float]]], step: str, count: int, run: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--graphs", default=",".join(GRAPHS))
     parser.add_argument("--steps", default="", help="all when empty")
     parser.add_argument("--repeats", type=int, default=3)
@@ -205,7 +213,9 @@ def main() -> None:
             limit = limits[step]
             over = large / small > MOST_GROWTH or (limit is not None and large > limit)
             shown = f"{MOST_GROWTH:g}x" + (f", {limit:g} s" if limit is not None else "")
-            print(f"{name:8} {step:14} {small:8.3f}s {large:8.3f}s {large / small:6.1f}x   {shown}{'  OVER' if over else ''}")
+            print(
+                f"{name:8} {step:14} {small:8.3f}s {large:8.3f}s {large / small:6.1f}x   {shown}{'  OVER' if over else ''}"
+            )
     print(f"load after: {os.getloadavg()[0]:.2f}")
 
 

@@ -44,19 +44,19 @@ def as_array(data: Any, dtype: Any = None) -> np.ndarray:
     elif isinstance(data, (np.ndarray, np.generic)):
         found = np.asarray(data)
     else:
-        found = _from_python(data)
+        found = _from_python(data, dtype)
     wanted = DType.of(dtype) if dtype is not None else DType.of(found.dtype)
     return found if found.dtype == wanted.np else found.astype(wanted.np)
 
 
-def _from_python(data: Any) -> np.ndarray:
+def _from_python(data: Any, dtype: Any) -> np.ndarray:
     try:
         found = np.array(_plain(data))
     except ValueError as error:
         raise ShapeError(f"tensor: {error}", location=here(), advice="rows must have equal lengths") from None
     if found.dtype.kind == "O" or found.dtype.kind in "USM":
         raise DTypeError(f"tensor: cannot hold {type(data).__name__} {data!r:.60}", location=here())
-    if found.dtype == np.float64 and not _holds_arrays(data):
+    if dtype is None and found.dtype == np.float64 and not _holds_arrays(data):
         return found.astype(get_default_dtype().np)
     return found
 
@@ -347,14 +347,12 @@ def cpu(input: Any) -> Any:
     return input if isinstance(input._array, np.ndarray) else wrap(input._array.get())
 
 
-max = _extreme("max")
-min = _extreme("min")
 
 METHODS: Final[dict[str, Callable[..., Any]]] = {
     "add": add,
     "sub": sub,
-    "max": max,
-    "min": min,
+    "max": _extreme("max"),
+    "min": _extreme("min"),
     "flatten": flatten,
     "split": split,
     "chunk": chunk,

@@ -1,7 +1,7 @@
 """Attribute values: which kinds there are, when two are the same, and their text.
 
-An attribute is an int, a float, a bool, a string, None, a `DType`, a size expression, a read-only NumPy array, or a
-tuple of attributes. Reading text back is the parser's subject, except for arrays.
+An attribute is an int, a float, a bool, a string, None, a `DType`, a size expression, a read-only NumPy
+array, or a tuple of attributes. Reading text back is the parser's subject, except for arrays.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Making nodes: where they go, what types they have, where they came from.
 
-What lives here: `Builder`, by which capture, passes and tests write graphs. Raw nodes, as they are given, are `node`'s
-subject.
+What lives here: `Builder`, by which capture, passes and tests write graphs. Raw nodes, as they are given, are
+`node`'s subject.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from .block import Block
 from .attributes import frozen_array
 from .errors import ArgumentError, IngotError
 from .graph import Graph
 from .insertion import InsertionPoint
 from .locations import Location
-from .node import Block, Node, Value
+from .node import Node
+from .value import Value
 from .registry import Op, lookup
 from .types import Type
 
@@ -103,8 +105,8 @@ class Builder:
             names: wished names of the outputs; by default the op's name.
 
         Raises:
-            ArgumentError: for inputs or attributes that the op does not take, or a number of names that is not that
-                of the outputs.
+            ArgumentError: for inputs or attributes that the op does not take, or a number of names that is
+                not that of the outputs.
             ShapeError, DTypeError: when the op cannot be applied to inputs of these types.
         """
         if isinstance(op, str):

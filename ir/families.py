@@ -43,7 +43,7 @@ __all__ = [
     "sort",
 ]
 
-Grad = Mapping[str, Callable[..., Any]] | NotDifferentiable
+Grad = Mapping[str | tuple[str, ...], Callable[..., Any]] | NotDifferentiable
 
 
 def _register(kind: str, signature: str, infer: Infer, kernel: Callable[..., Any], facts: dict[str, Any]) -> Op:
@@ -53,7 +53,9 @@ def _register(kind: str, signature: str, infer: Infer, kernel: Callable[..., Any
     facts = {k: v for k, v in facts.items() if v is not None}
     if isinstance(facts.get("onnx"), str) and facts["onnx"].startswith("no: "):
         facts["onnx"] = NotExportable(facts["onnx"][4:])
-    return register(Op(name=name, schema=schema, kind=kind, infer=_memoised(infer), kernel=kernel, **facts))
+    if not facts.get("extras", {}).get("binds_sizes"):
+        infer = _memoised(infer)
+    return register(Op(name=name, schema=schema, kind=kind, infer=infer, kernel=kernel, **facts))
 
 
 def _memoised(infer: Infer) -> Infer:
@@ -63,7 +65,8 @@ def _memoised(infer: Infer) -> Infer:
     def remembered(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
         if size_context() is not None:
             return infer(types, attrs)
-        key = (tuple(types), get_default_dtype().name, *attrs.values())
+        # 1, 1.0 and True are equal as keys, and are not one attribute.
+        key = (tuple(types), get_default_dtype(), *attrs.items(), *map(type, attrs.values()))
         try:
             found = memo.get(key)
         except TypeError:  # an attribute that holds an array
@@ -90,6 +93,8 @@ def elementwise(
     promotion: str = "same",
     keep: tuple[str, ...] = (),
     fast: Callable[..., Any] | None = None,
+    view: bool = False,
+    inverse: Callable[..., Any] | None = None,
     doc: str = "",
     version: int = 1,
 ) -> Op:
@@ -107,7 +112,7 @@ def elementwise(
     """
     schema = parse_schema(signature)
     promotes = tuple(p.name for p in schema.inputs if p.name not in keep)
-    kernel = _elementwise_kernel(schema, scalar, promotes, promotion)
+    kernel = _elementwise_kernel(schema, scalar, promotes, promotion, view)
     op: Op
 
     def infer(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
@@ -116,7 +121,8 @@ def elementwise(
         device = next((t.device for t in types if isinstance(t, TensorType) and t.device), None)
         return (TensorType(dtype, sizes, device),)
 
-    facts = dict(body=scalar, grad=grad, onnx=onnx, promotes=promotes, promotion=promotion, fast=fast)
+    facts: dict[str, Any] = dict(body=scalar, grad=grad, onnx=onnx, fast=fast, view=view, inverse=inverse)
+    facts |= dict(promotes=promotes, promotion=promotion)
     op = _register("elementwise", signature, infer, kernel, {**facts, "doc": doc, "version": version})
     return op
 
@@ -177,7 +183,7 @@ def elementwise_tree(op: Op, types: Sequence[Type], attrs: Mapping[str, Any]) ->
 
 
 def _elementwise_kernel(
-    schema: Schema, scalar: Callable[..., Any], promotes: tuple[str, ...], promotion: str
+    schema: Schema, scalar: Callable[..., Any], promotes: tuple[str, ...], promotion: str, view: bool
 ) -> Callable[..., Any]:
     positions = tuple(i for i, p in enumerate(schema.inputs) if p.name in promotes)
     wants_float = promotion == "float"
@@ -195,7 +201,10 @@ def _elementwise_kernel(
             result = scalar(algebra_of(xp), *operands, **attrs)
         finally:
             quiet_reset(token)
-        return result if type(result) is ndarray else xp.asarray(result)
+        if type(result) is not ndarray:
+            result = xp.asarray(result)
+        # A body that hands an operand back as it is (clamp without limits) still makes a result of its own.
+        return result.copy() if result is first and not view else result
 
     return kernel
 
@@ -298,7 +307,7 @@ def nest(signature: str, *, kind: str = "nest", **facts: Any) -> Callable[[Calla
                 quiet_reset(token)
             return found[0] if len(found) == 1 else found
 
-        kernel = reference if fast is None else _fast_kernel(fast, infer)
+        kernel = reference if fast is None else _fast_kernel(schema.name, fast, infer)
         doc = facts.pop("doc", None) or function.__doc__ or ""
         op = _register(kind, signature, infer, kernel, {"body": function, "doc": doc, **facts})
         op.extras["reference"] = reference
@@ -325,7 +334,7 @@ def _check_tensor(schema: Schema, name: str, optional: bool, type_: Any) -> None
             raise DTypeError(f"{schema.name}: {name} is {item}, not a tensor", expected=schema.text)
 
 
-def _fast_kernel(fast: Callable[..., Any], infer: Infer) -> Callable[..., Any]:
+def _fast_kernel(name: str, fast: Callable[..., Any], infer: Infer) -> Callable[..., Any]:
     """A kernel that trusts its operands, and on any failure lets the type rule say what is wrong with them."""
 
     def kernel(*arrays: Any, **attrs: Any) -> Any:
@@ -334,8 +343,10 @@ def _fast_kernel(fast: Callable[..., Any], infer: Infer) -> Callable[..., Any]:
         token = quiet_set()
         try:
             return fast(xp, *arrays, **attrs)
-        except (ValueError, TypeError, IndexError):
+        except (ValueError, TypeError, IndexError) as error:
             infer([type_of(a) for a in arrays], attrs)
+            if isinstance(error, IndexError):
+                raise IndexOutOfRange(f"{name}: {error}") from None
             raise
         finally:
             quiet_reset(token)
@@ -401,10 +412,12 @@ def sort(signature: str, **facts: Any) -> Op:
 def composite(signature: str, **facts: Any) -> Callable[[Callable[..., Any]], Op]:
     """Declare an op written in other ops: a function of the algebra `F`, the inputs and the attributes.
 
-    Without `grad=`, the gradient is that of the decomposition. `fast=` is a quick array kernel, tested against it.
+    Without `grad=`, the gradient is that of the decomposition. `fast=` is a quick array kernel, tested against it;
+    `kernel=` is one that calls on more than an array library, such as the generator.
     """
     schema = parse_schema(signature)
     fast = facts.get("fast")
+    own = facts.pop("kernel", None)
 
     def declare(function: Callable[..., Any]) -> Op:
         def infer(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
@@ -418,8 +431,9 @@ def composite(signature: str, **facts: Any) -> Callable[[Callable[..., Any]], Op
         def decomposed(*inputs: Any, **attrs: Any) -> Any:
             return run_raw(op, inputs, attrs)
 
-        kernel = decomposed if fast is None else _fast_kernel(fast, infer)
+        kernel = own or (decomposed if fast is None else _fast_kernel(schema.name, fast, infer))
         facts.setdefault("grad", {})
+        facts.setdefault("onnx", NotExportable("it is exported as its decomposition"))
         op = _register("composite", signature, infer, kernel, {"body": function, "doc": function.__doc__ or "", **facts})
         op.extras["reference"] = decomposed
         return op

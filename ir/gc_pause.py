@@ -1,6 +1,7 @@
 """Pausing Python's cyclic garbage collector while graphs are built or read in bulk.
 
-A graph is one large web of live objects. The collector walks all of it again and again while it grows, and finds
+A graph is one large web of live objects. The collector walks all of it again and again while it grows, and
+finds
 nothing: without a pause, 100,000 nodes cost twice as much each as 10,000.
 """
 

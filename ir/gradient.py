@@ -4,8 +4,9 @@ The tape (eager tensors) and the `differentiate` pass (graphs) both use it, so t
 gradient needs, how broadcast gradients are summed, and how a composite without a gradient of its own is opened.
 
 A gradient function takes, by name, just what it reads: `F` (the algebra), `g` (the gradient of the output; a tuple
-for several outputs), `y` (the output, or a tuple), inputs by their names, attributes by theirs, and `T` (types:
-`T.input.sizes`, `T.input.dtype`). What none of them names is not kept.
+for several outputs, None where nothing flows back), `y` (the output, or a tuple), inputs by their names, attributes
+by theirs, and `T` (types: `T.input.sizes`, `T.input.dtype`). What none of them names is not kept. One function may
+serve several inputs: its key is the tuple of their names, and it returns as many gradients, None for those it lacks.
 """
 
 from __future__ import annotations
@@ -28,13 +29,21 @@ __all__ = ["Recorder", "TypeNames", "accumulate", "gradient_names", "input_gradi
 class _Rule:
     function: Callable[..., Any]
     names: tuple[str, ...]
+    serves: tuple[str, ...]
+    """The inputs whose gradients it returns; one of its own where there is only one."""
 
 
 @lru_cache(maxsize=4096)
 def _rules(op: Op) -> Mapping[str, _Rule]:
+    """The rule of every differentiable input."""
     if isinstance(op.grad, NotDifferentiable):
         return {}
-    return {name: _Rule(f, tuple(inspect.signature(f).parameters)) for name, f in op.grad.items()}
+    found: dict[str, _Rule] = {}
+    for key, function in op.grad.items():
+        serves = key if isinstance(key, tuple) else (key,)
+        rule = _Rule(function, tuple(inspect.signature(function).parameters), serves)
+        found.update(dict.fromkeys(serves, rule))
+    return found
 
 
 @lru_cache(maxsize=4096)
@@ -89,13 +98,10 @@ def input_gradients(
     Returns:
         gradients by input position, each of its input's sizes and dtype.
     """
-    grads = tuple(
-        F.full(size=t.sizes, value=0, dtype=t.dtype) if x is None else x for x, t in zip(g, output_types, strict=True)
-    )
     if not op.grad:
-        found = _through_decomposition(F, op, wanted, grads, saved, attrs)
+        found = _through_decomposition(F, op, wanted, g, saved, attrs)
     else:
-        found = _through_rules(F, op, wanted, grads, saved, input_types, output_types, attrs)
+        found = _through_rules(F, op, wanted, g, saved, input_types, output_types, attrs)
     return {i: sum_to(F, x, input_types[i].sizes, input_types[i].dtype) for i, x in found.items() if x is not None}
 
 
@@ -103,20 +109,27 @@ def _through_rules(
     F: Any,
     op: Op,
     wanted: Sequence[int],
-    g: tuple[Any, ...],
+    g: Sequence[Any],
     saved: Mapping[str, Any],
     input_types: Sequence[Any],
     output_types: Sequence[Any],
     attrs: Mapping[str, Any],
 ) -> dict[int, Any]:
     rules = _rules(op)
-    names = {"F": F, "g": g[0] if len(g) == 1 else g, "T": TypeNames(op, input_types, output_types[0]), **saved, **attrs}
+    names = {"F": F, "g": g[0] if len(g) == 1 else tuple(g), "T": TypeNames(op, input_types, output_types[0]), **saved, **attrs}
     found: dict[int, Any] = {}
+    shared: dict[str, Any] = {}
     for name, positions in _positions(op, wanted, len(input_types)).items():
         rule = rules.get(name)
         if rule is None:
             continue
-        value = rule.function(*[names[n] for n in rule.names])
+        if name in shared:
+            value = shared[name]
+        else:
+            value = rule.function(*[names[n] for n in rule.names])
+            if len(rule.serves) > 1:
+                shared.update(zip(rule.serves, value, strict=True))
+                value = shared[name]
         if isinstance(value, tuple):
             start = [p.name for p in op.schema.inputs].index(name)
             found.update({i: value[i - start] for i in positions})
@@ -214,7 +227,7 @@ def _floating(value: Any) -> bool:
 
 
 def _through_decomposition(
-    F: Any, op: Op, wanted: Sequence[int], g: tuple[Any, ...], saved: Mapping[str, Any], attrs: Mapping[str, Any]
+    F: Any, op: Op, wanted: Sequence[int], g: Sequence[Any], saved: Mapping[str, Any], attrs: Mapping[str, Any]
 ) -> dict[int, Any]:
     """The gradient of a composite without one of its own: its decomposition, computed again and walked back."""
     assert op.body is not None
@@ -230,7 +243,7 @@ def _through_decomposition(
     outputs = result if isinstance(result, tuple) else (result,)
     seeds: dict[int, Any] = {}
     for output, grad in zip(outputs, g, strict=True):
-        if _floating(output):
+        if grad is not None and _floating(output):
             seeds[id(output)] = accumulate(F, seeds.get(id(output)), grad)
     grads = recorder.backward(seeds)
     return {i: grads.get(id(flat[i])) for i in wanted}

@@ -1,8 +1,8 @@
 """The graph: a top block, state that is read at entry and written at the end, and assumptions about sizes.
 
-What lives here: `Graph` itself. Its parts are in `node` (values, uses, nodes, blocks), `node_list` (iteration and
-order), `insertion` (where new nodes go); copying is in `graph_copy`, comparison in `graph_compare`. All their names
-can be imported from here.
+What lives here: `Graph` itself. Its parts are in `node` (values, uses, nodes, blocks), `node_list` (iteration
+and order), `insertion` (where new nodes go); copying is in `graph_copy`, comparison in `graph_compare`. All
+their names can be imported from here.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from .block import Block
 from .errors import ArgumentError
 from .graph_sizes import size_variables
 from .insertion import InsertionPoint
 from .locations import Location
 from .naming import NameTable
-from .node import Block, Node, Use, Value
+from .node import Node
+from .value import Use, Value
 from .node_list import NodeList
 from .sizes import SizeExpr, SizeRelation
 from .types import Type
@@ -49,11 +51,13 @@ class Assumption:
 class Graph:
     """A function in typed SSA form. Inputs and state come in, outputs and updates of the state go out.
 
-    Two graphs are equal when `same_graph` finds no difference: names, types, attributes, locations, everything.
+    Two graphs are equal when `same_graph` finds no difference: names, types, attributes, locations,
+    everything.
 
     Attributes:
         name: what it is called in text, without the `@`.
-        block: the top block. Its parameters are the inputs, then the state; its terminator is a `prim::Return`.
+        block: the top block. Its parameters are the inputs, then the state; its terminator is a
+        `prim::Return`.
         assumptions: relations of sizes that hold in it, checked at the call.
         names: the names of values that are taken.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .block import Block
 from .attributes import attribute_text, same_attribute
 from .graph import Graph
 from .graph_sizes import size_bounds
-from .node import Block, Node, Value
+from .node import Node
+from .value import Value
 
 __all__ = ["first_difference"]
 
@@ -55,11 +57,11 @@ class _Comparison:
             waiting.extend(zip(x.blocks, y.blocks, strict=True))
         if len(a.nodes) != len(b.nodes):
             yield f"the numbers of nodes differ in {_where(a)}: {len(a.nodes)} and {len(b.nodes)}"
-        x, y = a.terminator, b.terminator
-        if x is not None and y is not None:
-            yield from self.nodes(x, y)
-        elif x is not y:
-            yield f"only one has a terminator in {_where(a)}: {x} and {y}"
+        mine, other = a.terminator, b.terminator
+        if mine is not None and other is not None:
+            yield from self.nodes(mine, other)
+        elif mine is not other:
+            yield f"only one has a terminator in {_where(a)}: {mine} and {other}"
 
     def nodes(self, a: Node, b: Node) -> Iterator[str]:
         if a.op is not b.op:

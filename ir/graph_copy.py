@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .block import Block
 from .errors import ArgumentError
 from .gc_pause import paused_gc
 from .graph import Graph
 from .insertion import InsertionPoint
-from .node import Block, Node, Value
+from .node import Node
+from .value import Value
 
 __all__ = ["copy_graph", "copy_nodes", "inline"]
 
@@ -49,16 +51,18 @@ def inline(block: Block, point: InsertionPoint, arguments: Sequence[Value]) -> l
 
 
 def copy_nodes(block: Block, point: InsertionPoint, values: dict[Value, Value]) -> None:
-    """Copy a block's nodes, with their blocks but without its terminator, to an insertion point, in their order.
+    """Copy a block's nodes, with their blocks but without its terminator, to an insertion point, in their
+    order.
 
     Args:
-        values: what stands for which value of the original; outputs of copied nodes are added. A value that is
-            not in it stands for itself.
+        values: what stands for which value of the original; outputs of copied nodes are added. A value that
+            is not in it stands for itself.
     """
     waiting: list[tuple[Block, Block]] = []
     for node in tuple(block.nodes):  # a snapshot: the point may lie in this very block
         waiting.extend(_copy_node(node, point, values))
-    # Whatever a nested block reads from around it is copied already, so that blocks can be filled in any order.
+    # Whatever a nested block reads from around it is copied already, so that blocks can be filled in any
+    # order.
     for source, target in waiting:
         end = InsertionPoint.end(target)
         for node in source.nodes:
@@ -83,7 +87,9 @@ def _copy_node(node: Node, point: InsertionPoint, values: dict[Value, Value]) ->
 
 
 def _copy_header(block: Block, parent: Node, values: dict[Value, Value]) -> Block:
-    new = parent.add_block()
+    assert parent.block is not None
+    new = Block(parent.block.graph)
+    parent.attach(new)
     for param in block.params:
         values[param] = new.add_param(param.type, param.name, param.location)
     return new

@@ -78,8 +78,8 @@ def attribute_variables(attribute: Any) -> list[SizeExpr]:
 
 
 def size_bounds(graph: Graph) -> dict[str, Bounds]:
-    """The bounds of every size variable that occurs in a graph, None standing for unbounded, in order of appearance
-    in types, attributes and assumptions.
+    """The bounds of every size variable that occurs in a graph, None standing for unbounded, in order of
+    appearance in types, attributes and assumptions.
 
     Of two variables of one name the first counts; the verifier refuses such graphs.
     """

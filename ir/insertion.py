@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from .errors import ArgumentError
 
 if TYPE_CHECKING:
-    from .node import Block, Node
+    from .block import Block
+    from .node import Node
 
 __all__ = ["InsertionPoint"]
 
@@ -17,8 +18,8 @@ __all__ = ["InsertionPoint"]
 class InsertionPoint:
     """A place in a block, as a frozen value: in front of a node, or at the end, just before the terminator.
 
-    Nodes that are inserted at one point one after the other stand in that order. The point stays valid while nodes
-    around it come and go; when `following` itself is erased or moved to another block, `check` says so.
+    Nodes that are inserted at one point one after the other stand in that order. The point stays valid while
+    nodes around it come and go; when `following` itself is erased or moved to another block, `check` says so.
 
     Args:
         block: the block.

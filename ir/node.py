@@ -1,125 +1,26 @@
-"""What a graph is made of: values, their uses, nodes and blocks.
+"""Nodes: one op applied to values, and all that may be done to it.
 
-What lives here: the web of values and uses, which changes in constant time per use, and who owns what. The whole
-graph is in `graph`, making nodes with inferred types in `builder`, the rules that a finished graph keeps in
-`verifier`.
+Their values are in `value`, the blocks they stand in and have in `block`; making nodes with inferred types is
+the subject of `builder`, the rules that a finished graph keeps that of `verifier`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import ArgumentError
 from .insertion import InsertionPoint
 from .locations import Location
-from .node_list import NodeList
-from .registry import Op, lookup
+from .registry import Op
 from .types import Type
+from .value import Use, Value, link, rewire, unlink
 
 if TYPE_CHECKING:
-    from .graph import Graph
+    from .block import Block
 
-__all__ = ["Block", "Node", "Use", "Value"]
-
-
-class Use:
-    """One place where a value is used: input `index` of `node`. Kept as long as the node has that input."""
-
-    __slots__ = ("_next", "_previous", "index", "node", "value")
-
-    node: Node
-    index: int
-    value: Value
-    _previous: Use | None
-    _next: Use | None
-
-    def __repr__(self) -> str:
-        return f"<input {self.index} of {self.node}>"
-
-
-class Value:
-    """What a node computes, or a block receives.
-
-    Attributes:
-        type: its type.
-        name: unique within the graph; assigning another one makes that unique.
-        node: the node that computes it; None for a block's parameter.
-        index: its position among the node's outputs or the block's parameters.
-        use_count: how many inputs of nodes it is.
-    """
-
-    __slots__ = ("_block", "_first_use", "_last_use", "_location", "_name", "index", "node", "type", "use_count")
-
-    def __init__(self, type_: Type, name: str, node: Node | None, block: Block | None, index: int) -> None:
-        """For nodes and blocks, which make their values; the name is unique already."""
-        self.type = type_
-        self._name = name
-        self.node = node
-        self._block = block
-        self.index = index
-        self.use_count = 0
-        self._first_use: Use | None = None
-        self._last_use: Use | None = None
-        self._location: Location | None = None
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @name.setter
-    def name(self, wanted: str) -> None:
-        if wanted != self._name:
-            names = self.block.graph.names
-            names.release(self._name)
-            self._name = names.take(wanted)
-
-    @property
-    def block(self) -> Block:
-        """The block in which the value is defined."""
-        block = self._block if self.node is None else self.node.block
-        if block is None:
-            raise ArgumentError(f"%{self._name} belongs to no block: it was erased")
-        return block
-
-    @property
-    def location(self) -> Location | None:
-        """Where in the user's source it comes from."""
-        return self._location if self.node is None else self.node.location
-
-    @location.setter
-    def location(self, location: Location | None) -> None:
-        if self.node is None:
-            self._location = location
-        else:
-            self.node.location = location
-
-    @property
-    def uses(self) -> tuple[Use, ...]:
-        """All uses at this moment, the oldest first: a snapshot, safe to walk while uses change."""
-        return tuple(self.walk_uses())
-
-    def walk_uses(self) -> Iterator[Use]:
-        """The uses one by one, without a snapshot; they must not change meanwhile."""
-        use = self._first_use
-        while use is not None:
-            yield use
-            use = use._next
-
-    def replace_uses(self, new: Value, where: Callable[[Use], bool] | None = None) -> None:
-        """Let all users, or those for which `where(use)` holds, use `new` instead.
-
-        Takes constant time per use.
-        """
-        if new is self:
-            return
-        for use in self.uses:
-            if where is None or where(use):
-                _rewire(use, new)
-
-    def __repr__(self) -> str:
-        return f"%{self._name} : {self.type}"
+__all__ = ["Node"]
 
 
 class Node:
@@ -171,7 +72,7 @@ class Node:
     ) -> None:
         """Make a node as it is given, with nothing inferred or checked, and insert it.
 
-        For the builder, the parser and those who copy. Blocks are attached later, by `add_block`.
+        For the builder, the parser and those who copy. Blocks are attached later.
 
         Args:
             names: wished names of the outputs, one each.
@@ -179,7 +80,10 @@ class Node:
         self._link_up(point.block, op, inputs, attrs, location, path)
         take = point.block.graph.names.take
         self.outputs = tuple(
-            [Value(t, take(name), self, None, i) for i, (t, name) in enumerate(zip(types, names, strict=True))]
+            [
+                Value(t, take(name), self, None, i)
+                for i, (t, name) in enumerate(zip(types, names, strict=True))
+            ]
         )
         point.block.nodes.link(self, point.following)
 
@@ -245,7 +149,7 @@ class Node:
             raise ArgumentError(f"{self.op.name} has {len(self._operands)} inputs, no input {index}")
         use = self._operands[index]
         if use.value is not value:
-            _rewire(use, value)
+            rewire(use, value)
 
     def set_inputs(self, values: Sequence[Value]) -> None:
         """Read `values`, in any number, in place of all inputs."""
@@ -253,9 +157,13 @@ class Node:
         self._drop_operands()
         self._operands = _operands(self, values)
 
+    def forget_inputs(self) -> None:
+        """An input has changed behind this node's back. For `value` only."""
+        self._inputs = None
+
     def _drop_operands(self) -> None:
         for use in self._operands:
-            _unlink(use)
+            unlink(use)
         self._operands = []
         self._inputs = None
 
@@ -292,7 +200,9 @@ class Node:
         point.check()
         block = self.block
         if block is None or block.terminator is self or block.graph is not point.block.graph:
-            raise ArgumentError(f"{self} cannot be moved there: it is a terminator, erased, or of another graph")
+            raise ArgumentError(
+                f"{self} cannot be moved there: it is a terminator, erased, or of another graph"
+            )
         if point.following is self:
             return
         if block is not point.block and self.blocks and _contains(self, point.block):
@@ -302,13 +212,6 @@ class Node:
         self.block = point.block
 
     # -- blocks
-
-    def add_block(self) -> Block:
-        """A new, empty block of this node, behind those it has."""
-        assert self.block is not None
-        block = Block(self.block.graph)
-        self.attach(block)
-        return block
 
     def attach(self, block: Block) -> None:
         """Make a block that was built on its own a block of this node, behind those it has.
@@ -363,7 +266,9 @@ class Node:
         """
         new = (values,) if isinstance(values, Value) else tuple(values)
         if len(new) != len(self.outputs):
-            raise ArgumentError(f"{self.op.name} has {len(self.outputs)} outputs, got {len(new)} values instead")
+            raise ArgumentError(
+                f"{self.op.name} has {len(self.outputs)} outputs, got {len(new)} values instead"
+            )
         if any(value.node is self for value in new):
             raise ArgumentError(f"{self} cannot be replaced with its own output")
         for old, value in zip(self.outputs, new, strict=True):
@@ -376,154 +281,15 @@ class Node:
         return f"{results}{' = ' if results else ''}{self.op.name}({inputs})"
 
 
-class Block:
-    """A straight line of nodes with parameters in front and a terminator behind.
-
-    A block is either a graph's top block, a node's block, or, while it is being built, on its own.
-
-    Attributes:
-        graph: the graph that it belongs to.
-        parent: the node whose block it is.
-        nodes: the nodes without the terminator; see `NodeList` for what may be done while iterating.
-        terminator: the `prim::Yield`, or `prim::Return` of the top block; None while the block is being built.
-    """
-
-    __slots__ = ("_params", "graph", "nodes", "parent", "terminator")
-
-    def __init__(self, graph: Graph, types: Sequence[Type] = (), names: Sequence[str] = ()) -> None:
-        """An empty block with parameters of the given types."""
-        self.graph = graph
-        self.parent: Node | None = None
-        self.nodes = NodeList()
-        self.terminator: Node | None = None
-        self._params: list[Value] = []
-        for i, type_ in enumerate(types):
-            self.add_param(type_, names[i] if i < len(names) else "p")
-
-    @property
-    def params(self) -> tuple[Value, ...]:
-        """The values that the block receives."""
-        return tuple(self._params)
-
-    @property
-    def returns(self) -> tuple[Value, ...]:
-        """What the block hands out: the terminator's inputs."""
-        return () if self.terminator is None else self.terminator.inputs
-
-    def add_param(
-        self, type_: Type, name: str = "p", location: Location | None = None, index: int | None = None
-    ) -> Value:
-        """A new parameter, last or at the given position."""
-        index = len(self._params) if index is None else index
-        value = Value(type_, self.graph.names.take(name), None, self, index)
-        value._location = location
-        self._params.insert(index, value)
-        self._renumber(index + 1)
-        return value
-
-    def remove_param(self, index: int) -> None:
-        """Remove a parameter.
-
-        Raises:
-            ArgumentError: while it is used; the message names a user.
-        """
-        param = self._params[index]
-        if param._first_use is not None:
-            raise ArgumentError(
-                f"parameter %{param.name} cannot be removed", found=f"used by {param._first_use.node}"
-            )
-        del self._params[index]
-        self.graph.names.release(param._name)
-        self._renumber(index)
-
-    def _renumber(self, start: int) -> None:
-        for i in range(start, len(self._params)):
-            self._params[i].index = i
-
-    def set_returns(self, values: Sequence[Value], location: Location | None = None, path: str = "") -> Node:
-        """Close the block with a `prim::Yield` of `values`, or let its terminator hand out those instead."""
-        return self._close("prim::Yield", values, {}, location, path)
-
-    def _close(
-        self, op: str, values: Sequence[Value], attrs: Mapping[str, Any], location: Location | None, path: str
-    ) -> Node:
-        if self.terminator is None:
-            self.terminator = Node._terminator(self, lookup(op), values, {})
-        else:
-            self.terminator.set_inputs(values)
-        self.terminator.attrs.update(attrs)
-        self.terminator.location = location or self.terminator.location
-        self.terminator.path = path or self.terminator.path
-        return self.terminator
-
-    def walk(self) -> Iterator[Node]:
-        """All nodes in here and in nested blocks, each before those inside of it, without terminators.
-
-        Nodes may change during the walk within the promise of `NodeList`.
-        """
-        running = [iter(self.nodes)]
-        while running:
-            for node in running[-1]:
-                if node.block is None:  # inside of a node that was erased meanwhile
-                    continue
-                yield node
-                if node.blocks and node.block is not None:
-                    running.extend(iter(block.nodes) for block in reversed(node.blocks))
-                    break
-            else:
-                running.pop()
-
-    def blocks(self) -> Iterator[Block]:
-        """This block and all blocks nested in it, each before those inside of it."""
-        yield self
-        for node in self.walk():
-            yield from node.blocks
-
-    def __repr__(self) -> str:
-        return f"<block of {self.parent or self.graph.name}: {len(self.nodes)} nodes>"
-
-
 def _operands(node: Node, inputs: Sequence[Value]) -> list[Use]:
     uses = []
     for index, value in enumerate(inputs):
         use = Use()
         use.node = node
         use.index = index
-        _link(use, value)
+        link(use, value)
         uses.append(use)
     return uses
-
-
-def _link(use: Use, value: Value) -> None:
-    last = value._last_use
-    use.value = value
-    use._previous = last
-    use._next = None
-    if last is None:
-        value._first_use = use
-    else:
-        last._next = use
-    value._last_use = use
-    value.use_count += 1
-
-
-def _unlink(use: Use) -> None:
-    value, previous, following = use.value, use._previous, use._next
-    if previous is None:
-        value._first_use = following
-    else:
-        previous._next = following
-    if following is None:
-        value._last_use = previous
-    else:
-        following._previous = previous
-    value.use_count -= 1
-
-
-def _rewire(use: Use, new: Value) -> None:
-    _unlink(use)
-    _link(use, new)
-    use.node._inputs = None
 
 
 def _contains(node: Node, block: Block) -> bool:
@@ -534,7 +300,7 @@ def _contains(node: Node, block: Block) -> bool:
 
 
 def _inside(node: Node) -> list[Node]:
-    found = []
+    found: list[Node] = []
     for block in node.blocks:
         for inner in block.blocks():
             found.extend(inner.nodes)

@@ -1,12 +1,12 @@
 """A block's nodes: an intrusive doubly linked list whose iteration survives changes, with order labels.
 
-What lives here: linking, iteration and the labels that answer "is a before b". The links and the label are slots
-of the node itself. What a node is, and who may insert, move or erase one, is `node`'s subject.
+What lives here: linking, iteration and the labels that answer "is a before b". The links and the label are
+slots of the node itself. What a node is, and who may insert, move or erase one, is `node`'s subject.
 
-Order labels are integers that grow along the list. A new node takes the middle of the gap between its neighbours'
-labels; when the gap is used up, the smallest surrounding range of labels that is sparse enough is spread out evenly
-(Bender, Cole, Demaine, Farach-Colton, Zito: Two simplified algorithms for maintaining order in a list, ESA 2002),
-which costs O(log n) per insertion, amortised, wherever the insertions fall.
+Order labels are integers that grow along the list. A new node takes the middle of the gap between its
+neighbours' labels; when the gap is used up, the smallest surrounding range of labels that is sparse enough is
+spread out evenly (Bender, Cole, Demaine, Farach-Colton, Zito: Two simplified algorithms for maintaining order
+in a list, ESA 2002), which costs O(log n) per insertion, amortised, wherever the insertions fall.
 """
 
 from __future__ import annotations
@@ -37,19 +37,20 @@ class _Cursor:
 class NodeList:
     """The nodes of a block in execution order, without its terminator.
 
-    The list may change while it is iterated over. The promise, which holds for any number of iterations at once:
+    The list may change while it is iterated over. The promise, which holds for any number of iterations at
+    once:
 
     1. Every node that is in the list from the iteration's beginning to its end, and is not moved, is returned
        exactly once, in order.
     2. A node added behind the one returned last will be returned; one added in front of it will not.
     3. Nodes appended while the last node is being handled are returned too.
     4. A node erased before its turn is not returned.
-    5. When the node returned last is erased, the iteration goes on with what followed it. What was put in front of
-       it before (its replacement, say) is not returned; what was put behind it is.
-    6. A moved node counts as erased at the old place and added at the new one: moved ahead it is returned (again),
-       moved back it is not. The iteration itself never moves along with it.
-    7. `reversed(nodes)` promises the same with "behind" and "in front of" exchanged, and "appended" read as "put
-       first".
+    5. When the node returned last is erased, the iteration goes on with what followed it. What was put in
+       front of it before (its replacement, say) is not returned; what was put behind it is.
+    6. A moved node counts as erased at the old place and added at the new one: moved ahead it is returned
+       (again), moved back it is not. The iteration itself never moves along with it.
+    7. `reversed(nodes)` promises the same with "behind" and "in front of" exchanged, and "appended" read as
+       "put first".
     8. An iteration that is given up costs nothing more, and disturbs no other.
 
     Each removal takes time in proportion to the number of iterations under way in this list.
@@ -94,13 +95,9 @@ class NodeList:
         return f"<{self._length} nodes>"
 
     def link(self, node: Node, before: Node | None) -> None:
-        """Put a node that is in no list in front of `before`, or last. For `node` only: blocks' owner fields are
-        its business."""
-        previous = self.last if before is None else before.previous
-        node.order = self._label_between(previous, before)
-        node.previous = previous
-        node.next = before
-        if previous is None:
+        """Put a node that is in no list in front of `before`, or last. For `node` only: blocks' owner fields
+        are its business.""" previous = self.last if before is None else before.previous node.order =
+        self._label_between(previous, before) node.previous = previous node.next = before if previous is None:
             self.first = node
         else:
             previous.next = node

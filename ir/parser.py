@@ -1,13 +1,13 @@
 """Reading graphs from text.
 
-What lives here: cutting text into tokens, and the automaton. The language is defined in `grammar.lark`, the printer
-writes it, and the actions that build the graph are in `text_graphs`, `text_attributes` and `text_types`. The LALR
-automaton is lark's, loaded when the first text is parsed; tokens are cut by one regular expression made of the
-grammar's terminals, since lark's own lexer would take most of the time. Parsing takes one pass, time in proportion to
-the text and no recursion on its depth.
+What lives here: cutting text into tokens, and the automaton. The language is defined in `grammar.lark`, the
+printer writes it, and the actions that build the graph are in `text_graphs`, `text_attributes` and
+`text_types`. The LALR automaton is lark's, loaded when the first text is parsed; tokens are cut by one
+regular expression made of the grammar's terminals, since lark's own lexer would take most of the time.
+Parsing takes one pass, time in proportion to the text and no recursion on its depth.
 
-What is checked is only what is needed to have a graph at all: names are defined before they are used, ops and dtypes
-exist, the header tells what is returned. All other rules are the verifier's.
+What is checked is only what is needed to have a graph at all: names are defined before they are used, ops and
+dtypes exist, the header tells what is returned. All other rules are the verifier's.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def parse(text: str, file: str = "<text>") -> Graph:
     """
     graphs = parse_all(text, file)
     if len(graphs) != 1:
-        raise ParseError(f"{file}: {len(graphs)} graphs", expected="one graph", advice="read it with parse_all")
+        raise ParseError(
+            f"{file}: {len(graphs)} graphs", expected="one graph", advice="read it with parse_all"
+        )
     return graphs[0]
 
 
@@ -87,7 +89,9 @@ def _machine() -> tuple[Lark, GraphActions]:
 
         grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
         actions = GraphActions()
-        lark = Lark(grammar, parser="lalr", lexer=OneExpressionLexer, transformer=actions, keep_all_tokens=True)
+        lark = Lark(
+            grammar, parser="lalr", lexer=OneExpressionLexer, transformer=actions, keep_all_tokens=True
+        )
         _made.append((lark, actions))
     return _made[0]
 
@@ -109,7 +113,9 @@ def _token_expression(conf: Any) -> re.Pattern[str]:
     """One expression for what is ignored and the token behind it; the name of the group is the token's."""
     terminals = sorted(conf.terminals, key=lambda t: (-t.priority, -len(t.pattern.value)))
     ignored = "|".join(t.pattern.to_regexp() for t in terminals if t.name in conf.ignore)
-    tokens = "|".join(f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in terminals if t.name not in conf.ignore)
+    tokens = "|".join(
+        f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in terminals if t.name not in conf.ignore
+    )
     return re.compile(rf"(?:{ignored})*+(?:{tokens}|(?P<{_END}>\Z)|(?P<{_UNKNOWN}>[\s\S]))", re.ASCII)
 
 

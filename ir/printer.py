@@ -1,8 +1,8 @@
 """The text of a graph, for people, goldens and the command line.
 
-What lives here: graph to text. The language is defined in `grammar.lark` and read by `parser`; attributes' text is
-in `attributes`. `parse(print_graph(g))` equals g, locations included. Printing takes time in proportion to the graph
-and no recursion on its depth.
+What lives here: graph to text. The language is defined in `grammar.lark` and read by `parser`; attributes'
+text is in `attributes`. `parse(print_graph(g))` equals g, locations included. Printing takes time in
+proportion to the graph and no recursion on its depth.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from .block import Block
 from .attributes import attribute_text, quoted
 from .gc_pause import paused_gc
 from .graph import Graph
 from .graph_sizes import Bounds, size_bounds
 from .locations import Location
-from .node import Block, Node, Value
+from .node import Node
+from .value import Value
 from .registry import Op
 from .types import Type
 
@@ -24,7 +26,7 @@ __all__ = ["bare_attribute", "print_graph"]
 
 _PLAIN_FILE: Final = re.compile(r"[\w./+<>-]+", re.ASCII)
 _PLAIN_PATH: Final = re.compile(r"[\w.]+", re.ASCII)
-_WIDEST_INDENT: Final = 64  # what is nested deeper stands here, so that text stays linear in the graph
+_WIDEST_INDENT: Final = 40  # what is nested deeper stands here, so that text stays linear in the graph
 _PLAIN_NAME: Final = re.compile(r"\w[\w.]*", re.ASCII)
 
 
@@ -33,8 +35,8 @@ def print_graph(graph: Graph, *, locations: bool = True) -> str:
     """The graph as text that ends with a line break.
 
     Args:
-        locations: whether to print source locations and module paths. Without them the text is shorter, but reads
-            back as a graph that has none.
+        locations: whether to print source locations and module paths. Without them the text is shorter, but
+            reads back as a graph that has none.
 
     >>> from .dtypes import float32
     >>> from .types import TensorType
@@ -122,7 +124,9 @@ class _Printer:
         results = ", ".join([f"%{value.name} : {self.type(value.type)}" for value in node.outputs])
         attrs = self.attrs(node) if node.attrs else ""
         place = self.place(node.location, node.path)
-        return f"{indent}{results}{' = ' if results else ''}{node.op.name}{attrs}({_names(node.inputs)}){place}"
+        return (
+            f"{indent}{results}{' = ' if results else ''}{node.op.name}{attrs}({_names(node.inputs)}){place}"
+        )
 
     def attrs(self, node: Node) -> str:
         bare = self.ops.get(id(node.op), "")

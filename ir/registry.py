@@ -51,7 +51,8 @@ class Op:
         body: what the family is about: the scalar body, the nest function or the decomposition.
         fast: the optional quick array kernel, `fast(np, *inputs, out=None, scratch=None, **attrs)`.
         scratch: buffers that `fast` can use again: types and attributes to a tuple of tensor types.
-        grad: input name to gradient function, or why there is none.
+        grad: input name to gradient function, or why there is none. A tuple of names shares one function, which
+            returns a gradient for each; see `gradient`.
         onnx: the ONNX form, or why there is none.
         view: the result shares the input's memory; `inverse(F, base, new, **attrs)` writes a changed view back.
         promotes: for elementwise ops, the inputs that are brought to one dtype; and how ("same" or "float").
@@ -66,7 +67,7 @@ class Op:
     body: Callable[..., Any] | None = None
     fast: Callable[..., Any] | None = None
     scratch: Callable[..., Any] | None = None
-    grad: Mapping[str, Callable[..., Any]] | NotDifferentiable = NotDifferentiable("no gradient declared")
+    grad: Mapping[str | tuple[str, ...], Callable[..., Any]] | NotDifferentiable = NotDifferentiable("no gradient declared")
     onnx: Any = NotExportable("no ONNX form declared")
     view: bool = False
     inverse: Callable[..., Any] | None = None

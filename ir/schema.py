@@ -3,7 +3,7 @@
     "conv2d(input: Tensor, weight: Tensor, bias: Tensor? = None, stride: int[2] = 1) -> Tensor"
 
 `Tensor`, `Tensor?`, `Tensor[]` and `Key` parameters are inputs of a node; every other parameter is a static
-attribute. Attribute kinds: `int`, `float`, `number` (int or float, kept as given), `bool`, `str`, `dtype`, `size`
+attribute. Attribute kinds: `int`, `float`, `number` (int, float or size, kept as given), `bool`, `str`, `dtype`, `size`
 (an integer or a symbolic size), each also as `T?`, `T[]` and `T[n]` (one value stands for n). Parameters behind
 `*` are keyword-only.
 """
@@ -88,7 +88,7 @@ class Parameter:
             return value
         if kind == "float" and isinstance(value, (int, float)):
             return float(value)
-        if kind == "number" and isinstance(value, (bool, int, float)):
+        if kind == "number" and isinstance(value, (bool, int, float, SizeExpr)):
             return value
         if kind == "bool" and isinstance(value, (bool, int)) and value in (0, 1):
             return bool(value)

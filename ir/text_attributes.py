@@ -55,7 +55,7 @@ class AttributeActions(TypeActions):
             self.fail(token, "a number too long", f"at most {_MAX_DIGITS} digits")
         return int(token.text)
 
-    def float(self, parts: list[Token]) -> float:
+    def float_value(self, parts: list[Token]) -> float:
         return float(parts[0].text)
 
     def string(self, parts: list[Token]) -> str:
@@ -68,7 +68,7 @@ class AttributeActions(TypeActions):
     def empty_tuple(self, parts: list[Any]) -> tuple[Any, ...]:
         return ()
 
-    def tuple(self, parts: list[Any]) -> tuple[Any, ...]:
+    def tuple_value(self, parts: list[Any]) -> tuple[Any, ...]:
         return tuple(parts[0])
 
     def tensor_of_items(self, parts: list[Any]) -> np.ndarray[Any, Any]:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Final
 
+from .block import Block
 from .graph import Assumption, Graph
 from .insertion import InsertionPoint
 from .locations import Location
-from .node import Block, Node, Value
+from .node import Node
+from .value import Value
 from .registry import Op, lookup
 from .sizes import parse_relation
 from .text_attributes import AttributeActions
@@ -28,7 +30,8 @@ _LOCATION: Final = re.compile(r'@(?:([^":]+)|(".*")):(\d+)(?::(\d+))?(?:-(\d+):(
 class GraphActions(AttributeActions):
     """All actions.
 
-    Rules are reduced from left to right, so that a node is made before its blocks and a block before its nodes.
+    Rules are reduced from left to right, so that a node is made before its blocks and a block before its
+    nodes.
 
     Attributes:
         graphs: the graphs that are complete.
@@ -80,7 +83,7 @@ class GraphActions(AttributeActions):
         return parts[0], parts[2]
 
     def assumption(self, parts: list[Any]) -> None:
-        token, (location, path) = parts[1:]
+        token, (location, _) = parts[1:]
         text = token.text.removeprefix("assume").strip()
         self.declare(text)
         relation = self.guarded(token, parse_relation, text, self.variables)
@@ -93,7 +96,9 @@ class GraphActions(AttributeActions):
         if types != self.declared:
             shown = ", ".join(map(str, types))
             header = ", ".join(map(str, self.declared))
-            self.fail(token, "other types are returned than the header says", f"({header})", found=f"({shown})")
+            self.fail(
+                token, "other types are returned than the header says", f"({header})", found=f"({shown})"
+            )
         changes: dict[str, Value] = {}
         for key, operand in updates:
             text = self.unquoted(key, key.text)
@@ -125,7 +130,9 @@ class GraphActions(AttributeActions):
         """Give everything that has a location its function and source text."""
         get = self.sourced.get
         graph = self.new
-        graph.assumptions = [Assumption(x.relation, get(id(x.location), x.location)) for x in graph.assumptions]
+        graph.assumptions = [
+            Assumption(x.relation, get(id(x.location), x.location)) for x in graph.assumptions
+        ]
         for block in graph.blocks():
             for param in block.params:
                 param.location = get(id(param.location), param.location)
@@ -162,7 +169,8 @@ class GraphActions(AttributeActions):
         count = len(self.last.blocks)
         if token.text != f"block{count}":
             self.fail(token, "blocks are numbered from 0", f"block{count}")
-        block = self.last.add_block()
+        block = Block(self.new)
+        self.last.attach(block)
         for name, type_, location in params:
             self.values[name.text] = block.add_param(type_, self.fresh(name), location)
         self.around.append(self.point)
@@ -185,7 +193,11 @@ class GraphActions(AttributeActions):
         except KeyError:
             missing = next(token for token in tokens if token.text not in self.values)
             close = get_close_matches(missing.text, self.values, 3)
-            self.fail(missing, f"{missing.text} is not defined up to here", advice=f"close names: {', '.join(close)}" if close else "")
+            self.fail(
+                missing,
+                f"{missing.text} is not defined up to here",
+                advice=f"close names: {', '.join(close)}" if close else "",
+            )
 
     def fresh(self, token: Token) -> str:
         """The name of a value that is defined here, without the `%`."""
@@ -219,8 +231,10 @@ class GraphActions(AttributeActions):
             match = _LOCATION.fullmatch(token.text)
             assert match is not None
             file = match[1] if match[2] is None else self.unquoted(token, match[2])
-            numbers = [self.number(token, text) or 0 for text in match.groups()[2:]]
-            found = self.locations[token.text] = Location(file, *numbers)
+            line, column, end_line, end_column = (
+                self.number(token, text) or 0 for text in match.groups()[2:]
+            )
+            found = self.locations[token.text] = Location(file, line, column, end_line, end_column)
         return found
 
     def path(self, token: Token) -> str:

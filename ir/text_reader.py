@@ -34,8 +34,8 @@ class Token:
 class TextReader:
     """The text, and how to complain about it.
 
-    The methods that take `parts` are actions: each is given the parts of one rule of the grammar, tokens included,
-    and returns what stands for the whole.
+    The methods that take `parts` are actions: each is given the parts of one rule of the grammar, tokens
+    included, and returns what stands for the whole.
     """
 
     text: str

@@ -1,8 +1,9 @@
 """The rules that every graph keeps, checked.
 
-What lives here: the walk over a graph and the rules of its structure: definitions come before their uses, the web of
-values and uses is consistent, blocks are closed, attributes fit their op's schema, updates fit the state. Types and the
-sizes in them are checked by `verifier_types`; what a control-flow op demands of its blocks is the op's own `verify`.
+What lives here: the walk over a graph and the rules of its structure: definitions come before their uses, the
+web of values and uses is consistent, blocks are closed, attributes fit their op's schema, updates fit the
+state. Types and the sizes in them are checked by `verifier_types`; what a control-flow op demands of its
+blocks is the op's own `verify`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+from .block import Block
 from .attributes import attribute_text, same_attribute, why_not_attribute
 from .errors import IngotError, ShapeError, VerifyError
 from .gc_pause import paused_gc
 from .graph import Graph
-from .node import Block, Node, Use, Value
+from .node import Node
+from .value import Use, Value
 from .sizes import SizeContext, use_context
 from .verifier_types import TypeRules
 
@@ -46,9 +49,16 @@ def verify(graph: Graph) -> None:
         _Verifier(graph).run()
 
 
-def _refusal(what: str, graph: Graph, node: Node | None, cause: IngotError | None = None, **facts: Any) -> VerifyError:
+def _refusal(
+    what: str, graph: Graph, node: Node | None, cause: IngotError | None = None, **facts: Any
+) -> VerifyError:
     if cause is not None:
-        facts = {"expected": cause.expected, "found": cause.found, "notes": cause.notes, "advice": cause.advice}
+        facts = {
+            "expected": cause.expected,
+            "found": cause.found,
+            "notes": cause.notes,
+            "advice": cause.advice,
+        }
     if node is not None:
         facts |= {"location": node.location, "path": node.path}
     return VerifyError(what, context=f"while verifying @{graph.name}", **facts)
@@ -167,7 +177,10 @@ class _Verifier:
         for use in value.walk_uses():
             count += 1
             if use.value is not value or not _is_operand(use):
-                self.fail(use.node, f"is listed as a user of %{value.name}, but does not use it as input {use.index}")
+                self.fail(
+                    use.node,
+                    f"is listed as a user of %{value.name}, but does not use it as input {use.index}",
+                )
         if count != value.use_count:
             self.fail(node, f"%{value.name} counts {value.use_count} uses, but lists {count}")
         self.use_count += count
@@ -247,7 +260,11 @@ _TERMINATORS = frozenset({"prim::Yield", "prim::Return"})
 
 
 def _is_operand(use: Use) -> bool:
-    return use.node.block is not None and use.index < len(use.node._operands) and use.node._operands[use.index] is use
+    return (
+        use.node.block is not None
+        and use.index < len(use.node._operands)
+        and use.node._operands[use.index] is use
+    )
 
 
 def _why_not_visible(graph: Graph, node: Node, value: Value) -> str:

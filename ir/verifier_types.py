@@ -1,8 +1,10 @@
-"""The verifier's rules for types: outputs have the types that their op infers, and size variables are in scope.
+"""The verifier's rules for types: outputs have the types that their op infers, and size variables are in
+scope.
 
-A size variable is bound where it first appears: in an input or a piece of state, a parameter of a block, an output of a
-node with blocks, a `prim::Bind`, or an output of an op whose size depends on data (such an op infers a variable that
-nothing has bound yet, whatever its name). It is in scope from there to the end of the block.
+A size variable is bound where it first appears: in an input or a piece of state, a parameter of a block, an
+output of a node with blocks, a `prim::Bind`, or an output of an op whose size depends on data (such an op
+infers a variable that nothing has bound yet, whatever its name). It is in scope from there to the end of the
+block.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from .dtypes import DType
 from .errors import IngotError
 from .graph import Graph
 from .graph_sizes import Bounds, attribute_variables, size_variables, tensor_types
-from .node import Node, Value
+from .node import Node
+from .value import Value
 from .sizes import Size, SizeExpr, bounds, equal, free_vars, substitute
 from .types import ListType, OptionalType, TensorType, TupleType, Type
 
@@ -84,7 +87,9 @@ class TypeRules:
             found = bounds(variable)
             if self.bounds.setdefault(name, found) != found:
                 expected = f"the same bounds everywhere, as {self.bounds[name]}"
-                self.fail(node, f"size variable {name} changes its bounds", expected=expected, found=str(found))
+                self.fail(
+                    node, f"size variable {name} changes its bounds", expected=expected, found=str(found)
+                )
 
     def assumptions(self, graph: Graph) -> None:
         """Check that assumptions are about variables that the inputs bind."""
@@ -130,7 +135,12 @@ class TypeRules:
                 node.op.schema.check_inputs(len(node.inputs))
                 inferred = node.op.infer([value.type for value in node.inputs], node.attrs)
         except IngotError as error:
-            facts = {"expected": error.expected, "found": error.found, "notes": error.notes, "advice": error.advice}
+            facts = {
+                "expected": error.expected,
+                "found": error.found,
+                "notes": error.notes,
+                "advice": error.advice,
+            }
             self.fail(node, error.what, **facts)
         if inferred is None:
             for output in node.outputs:
@@ -141,7 +151,9 @@ class TypeRules:
     def outputs(self, node: Node, inferred: tuple[Type, ...]) -> None:
         """Check that the outputs have the types that the op infers."""
         if len(inferred) != len(node.outputs):
-            self.fail(node, "wrong number of outputs", expected=str(len(inferred)), found=str(len(node.outputs)))
+            self.fail(
+                node, "wrong number of outputs", expected=str(len(inferred)), found=str(len(node.outputs))
+            )
         for output, type_ in zip(node.outputs, inferred, strict=True):
             names = self.size_names(node, output)
             if names and not self.scope.issuperset(names):

@@ -41,6 +41,7 @@ __all__ = [
     "elu",
     "embedding",
     "gelu",
+    "group_norm",
     "hardswish",
     "hardtanh",
     "huber_loss",
@@ -234,13 +235,6 @@ def _pair(value: Pair) -> tuple[Any, ...]:
 # ---------------------------------------------------------------------------------------------------------- pooling
 
 
-def _with_batch(input: Tensor, op: Any, *args: Any, **kwargs: Any) -> Any:
-    """Pool (N, C, H, W), or (C, H, W) as a batch of one."""
-    if input.ndim != 3:
-        return op(input, *args, **kwargs)
-    return op(EAGER.unsqueeze(input, 0), *args, **kwargs)[0]
-
-
 def max_pool2d(
     input: Tensor,
     kernel_size: Pair,
@@ -255,7 +249,7 @@ def max_pool2d(
     With `return_indices`, also the places of the elements, H * W counted row by row.
     """
     op = EAGER.max_pool2d_with_indices if return_indices else EAGER.max_pool2d
-    return op(input, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode)
+    return op(input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def avg_pool2d(
@@ -267,22 +261,14 @@ def avg_pool2d(
     count_include_pad: bool = True,
 ) -> Tensor:
     """The mean of each window; input (N, C, H, W) or (C, H, W). The stride is the window unless given."""
-    return _with_batch(  # type: ignore[no-any-return]
-        input,
-        EAGER.avg_pool2d,
-        kernel_size,
-        kernel_size if stride is None else stride,
-        padding,
-        ceil_mode,
-        count_include_pad,
-    )
+    return EAGER.avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad)  # type: ignore[no-any-return]
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: int | None | Sequence[int | None]) -> Tensor:
     """Means over as many windows as `output_size` says; None keeps a size. Input (N, C, H, W) or (C, H, W)."""
     sizes = tuple(output_size) if isinstance(output_size, Sequence) else (output_size, output_size)
     wanted = tuple(input.shape[i - 2] if size is None else size for i, size in enumerate(sizes))
-    return _with_batch(input, EAGER.adaptive_avg_pool2d, wanted)  # type: ignore[no-any-return]
+    return EAGER.adaptive_avg_pool2d(input, wanted)  # type: ignore[no-any-return]
 
 
 # ---------------------------------------------------------------------------------------------------- normalization
@@ -357,6 +343,13 @@ def _move(running: Tensor, now: Tensor, momentum: float | Tensor) -> None:
         running.add_((now - running) * momentum)
     else:
         running.mul_(1.0 - momentum).add_(now * momentum)
+
+
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """Each group of channels of each sample brought to mean 0 and variance 1; then scale and shift by channel."""
+    return EAGER.group_norm(input, num_groups, weight, bias, eps)  # type: ignore[no-any-return]
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:

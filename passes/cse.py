@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -65,23 +65,21 @@ def _key(node: Node) -> Any:
     types = tuple([output.type for output in node.outputs])
     if not node.attrs:
         return node.op, inputs, types
-    return node.op, inputs, types, tuple([attribute_key(x) for x in node.attrs.values()])
+    return node.op, inputs, types, tuple([(name, attribute_key(x)) for name, x in node.attrs.items()])
 
 
-_EXACT = frozenset({bool, str, type(None)})
+_EXACT: Final = frozenset({bool, int, str, type(None)})
 
 
 def attribute_key(value: Any) -> Any:
-    """A hashable stand-in for an attribute: equal for the same value of the same kind alone, by `same_attribute`."""
+    """A hashable stand-in for an attribute: equal exactly where `same_attribute` says that two are the same."""
     kind = type(value)
-    if kind is int or kind in _EXACT:
+    if kind in _EXACT:
         return kind, value
     if kind is float:
         return kind, "nan" if value != value else value.hex()
     if kind is tuple:
         return kind, tuple([attribute_key(item) for item in value])
     if isinstance(value, np.ndarray):
-        digest = hashlib.blake2b(np.ascontiguousarray(value).view(np.uint8).data if value.size else b"").digest()
-        return kind, value.dtype, value.shape, digest
+        return kind, value.dtype, value.shape, hashlib.blake2b(value.tobytes()).digest()
     return kind, value
-'''.replace

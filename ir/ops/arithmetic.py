@@ -171,7 +171,8 @@ elementwise(
     scalar=lambda s, x: x,
     keep=("input",),
     grad={"input": lambda: None},
-    fast=None,
+    view=True,
+    inverse=lambda F, base, new: new,
     onnx="Identity",
     doc="input, cut off from the gradient.",
 )

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import philox
 from ..dtypes import DType, float32, int64
 from ..errors import ArgumentError, DTypeError
@@ -64,7 +66,7 @@ def _randint(key: Any, *, low: int, high: int, size: Any, dtype: DType) -> Any:
 
 
 opaque(
-    "randint(key: Key, low: int, high: int, size: size[], *, dtype: dtype) -> Tensor",
+    "randint(key: Key, low: int, high: int, size: size[], *, dtype: dtype = 'int64') -> Tensor",
     infer=_randint_type,
     kernel=_randint,
     grad=_DRAWN,
@@ -100,8 +102,6 @@ def _dropout(input: Any, key: Any, *, p: float) -> Any:
     """What the decomposition gives, by comparing the generator's words as integers: a uniform number is the top 24
     bits of a word, over 2**24."""
     _check_probability("dropout", p)
-    import numpy as np
-
     words = philox.raw(key, input.size)
     threshold = math.ceil(float(np.float32(p)) * 2**24)
     keep = (words >= np.uint64(threshold << 40)).reshape(input.shape) if threshold < 2**24 else np.zeros(input.shape, bool)
@@ -115,6 +115,7 @@ def _scale(p: float) -> float:
 
 @composite(
     "dropout(input: Tensor, key: Key, p: float = 0.5) -> Tensor",
+    kernel=_dropout,
     grad={"input": lambda F, g, key, p: F.dropout(g, key, p=p)},
     onnx=_NO_FORM,
     random=True,
