@@ -21,7 +21,7 @@ import numpy as np
 from ..ir.dtypes import DType, bfloat16, bool_, float16, float64, int64
 from .cfamily_library import compute_type
 
-__all__ = ["HALVES", "Dialect", "Text", "apply", "cast", "integer", "literal", "loaded", "stored"]
+__all__ = ["HALVES", "LOOSE", "PRODUCT", "Dialect", "Text", "apply", "cast", "integer", "literal", "loaded", "stored"]
 
 HALVES: Final = (float16, bfloat16)
 
@@ -54,16 +54,23 @@ class Dialect:
     functions: Mapping[str, str] = field(default_factory=dict)
 
 
+LOOSE, AND, SUM, PRODUCT, NAME = range(5)  # how tightly an expression binds
+
+
 class Text(NamedTuple):
-    """Code of an expression, and whether it binds as tightly as a name does."""
+    """Code of an expression, and how tightly it binds: as a name does, a product, a sum, an `&`, or less."""
 
     code: str
-    atomic: bool = True
+    level: int = NAME
 
     @property
     def tight(self) -> str:
-        """The code, in parentheses where it needs them as an operand."""
-        return self.code if self.atomic else f"({self.code})"
+        """The code, in parentheses where it needs them as any operand."""
+        return self.within(NAME)
+
+    def within(self, level: int) -> str:
+        """The code as an operand of something that takes what binds at least that tightly."""
+        return self.code if self.level >= level else f"({self.code})"
 
 
 # -- literals
@@ -76,8 +83,8 @@ def integer(value: int) -> Text:
     '-9223372036854775807LL - 1'
     """
     if value == -(2**63):
-        return Text("-9223372036854775807LL - 1", False)
-    return Text(f"{value}LL" if abs(value) >= 2**31 else str(value), value >= 0)
+        return Text("-9223372036854775807LL - 1", SUM)
+    return Text(f"{value}LL" if abs(value) >= 2**31 else str(value), LOOSE if value < 0 else NAME)
 
 
 def literal(value: float, dtype: DType, dialect: Dialect) -> Text:
@@ -91,8 +98,8 @@ def literal(value: float, dtype: DType, dialect: Dialect) -> Text:
     short = compute_type(dtype)
     if isnan(number) or isinf(number):
         special = dialect.specials["nan" if isnan(number) else "inf", short]
-        return Text(f"-{special}", False) if number < 0 else Text(special)
-    return Text(_decimal(number, short), not np.signbit(number))
+        return Text(f"-{special}", LOOSE) if number < 0 else Text(special)
+    return Text(_decimal(number, short), LOOSE if np.signbit(number) else NAME)
 
 
 def _wrapped(value: int, dtype: DType) -> int:
@@ -166,7 +173,9 @@ _BOOL: Final[dict[str, str]] = {
 }
 # Results of these are representable in a half whenever their operands are.
 _EXACT: Final = frozenset("neg abs sign maximum minimum floor ceil trunc round fmod".split())
-_CALL: Final = re.compile(r"\w+\([^()]*\)")
+_CALL: Final = re.compile(r"[\w{}]+\([^()]*\)")
+_INFIX: Final = re.compile(r"\{0\} (\S+) \{1\}")
+_LEVELS: Final = {"&": AND, "+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "%": PRODUCT}
 
 
 def apply(op: str, args: Sequence[Text], operand: DType, plain: bool = False, natural: bool = False) -> Text:
@@ -184,18 +193,33 @@ def apply(op: str, args: Sequence[Text], operand: DType, plain: bool = False, na
         form = _PLAIN_NATURAL[op]
     short = compute_type(operand)
     unsigned = f"(u{short[1:]})" if operand.kind == "int" and operand.itemsize >= 4 else ""
-    call = _CALL.fullmatch(form.replace("{", "").replace("}", "")) is not None
-    codes = [arg.code if call else arg.tight for arg in args]
+    codes, level = _operands(form, args)
     code = form.format(*codes, t=short, u=unsigned, m="f" if short == "f32" else "")
     if operand in HALVES and op not in _EXACT and op not in _COMPARISONS and op not in ("isnan", "isinf"):
         return Text(f"{operand.short}_round({code})")
-    return Text(code, call or form.startswith("({t})"))
+    return Text(code, level)
+
+
+def _operands(form: str, args: Sequence[Text]) -> tuple[list[str], int]:
+    """The operands in the parentheses that a form needs around them, and how tightly the form binds."""
+    if _CALL.fullmatch(form):
+        return [arg.code for arg in args], NAME
+    infix = _INFIX.fullmatch(form)
+    if infix is None:
+        return [arg.tight for arg in args], NAME if form.startswith("({t})") else LOOSE
+    if infix[1] in _COMPARE.values():
+        return [arg.within(SUM) for arg in args], LOOSE
+    level = _LEVELS.get(infix[1])
+    if level is None:
+        return [arg.tight for arg in args], LOOSE
+    # Operators of one level are evaluated from the left, and floats are not associative.
+    return [args[0].within(level), args[1].within(NAME if level == AND else level + 1)], level
 
 
 def cast(value: Text, source: DType, target: DType) -> Text:
     """A value as another dtype. Floats outside of an integer's range give some integer, without undefined behaviour."""
     if target is bool_:
-        return Text(f"{value.tight} != 0", False)
+        return Text(f"{value.within(SUM)} != 0", LOOSE)
     if target in HALVES:
         return Text(f"{target.short}_round({_as_float(value, source, target)})")
     if source.kind == "float" and target.kind == "int":

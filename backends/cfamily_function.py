@@ -17,9 +17,9 @@ from ..ir.errors import ArgumentError
 from ..ir.scalar import Expr
 from ..ir.sizes import Atom, Size, SizeExpr, product
 from ..ir.types import ScalarType, TensorType, Type
-from .cfamily import Dialect, Text, integer
+from .cfamily import PRODUCT, Dialect, Text, integer
 from .cfamily_library import library_for, storage_type
-from .cfamily_statements import ScalarPrinter
+from .cfamily_statements import ScalarPrinter, indented
 from .index_range import certain
 from .loops import scalar_dtype, size_variables
 
@@ -127,7 +127,7 @@ class FunctionWriter:
 
     def line(self, text: str) -> None:
         """Append a line at the current depth."""
-        self._phases[-1].lines.append("    " * self._depth + text)
+        self._phases[-1].lines += indented([text], self._depth)
 
     def lines(self, texts: Sequence[str]) -> None:
         """Append lines at the current depth."""
@@ -298,7 +298,7 @@ class FunctionWriter:
 
 
 def _offset(name: str, indices: Sequence[Text]) -> str:
-    terms = [f"{index.tight} * {name}_s{axis}" for axis, index in enumerate(indices) if index.code != "0"]
+    terms = [f"{index.within(PRODUCT)} * {name}_s{axis}" for axis, index in enumerate(indices) if index.code != "0"]
     return " + ".join(terms) or "0"
 
 

@@ -14,13 +14,14 @@ from ..ir.dtypes import int64
 from ..ir.nest import Letter, Read
 from ..ir.scalar import Arg, Const, Expr, SizeLeaf
 from ..ir.sizes import Size
-from .cfamily import Dialect, Text, apply, cast, literal, loaded
+from .cfamily import LOOSE, Dialect, Text, apply, cast, literal, loaded
 from .cfamily_library import compute_type
 from .index_range import is_plain_index, surely_inside, surely_natural
 from .placement import Branch, Placement, place
 
-__all__ = ["ScalarPrinter", "Surroundings"]
+__all__ = ["ScalarPrinter", "Surroundings", "indented"]
 
+_MIRRORED: Final = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le", "eq": "eq", "ne": "ne"}
 _LONGEST: Final = 80  # characters of an expression that is written into another one
 
 
@@ -114,12 +115,14 @@ class ScalarPrinter:
         operand = node.args[0].dtype
         if node.op == "cast":
             return cast(args[0], operand, node.dtype)
+        if node.op in _MIRRORED and isinstance(node.args[0], Const):
+            return apply(_MIRRORED[node.op], args[::-1], operand)
         if operand is not int64 or not is_plain_index(node):
             return apply(node.op, args, operand)
         if all(isinstance(arg, Const) for arg in node.args):
             args[0] = Text(f"(i64){args[0].tight}")
         natural = node.op in ("floordiv", "mod") and all(
-            surely_natural(arg) for arg in (node.args[0], node.args[1] - 1)
+            surely_natural(arg, block.branch.facts) for arg in (node.args[0], node.args[1] - 1)
         )
         return apply(node.op, args, operand, plain=True, natural=natural)
 
@@ -140,17 +143,27 @@ class ScalarPrinter:
         self._fill(other)
         a, b = self._value(node.args[1], taken), self._value(node.args[2], other)
         if not taken.lines and not other.lines:
-            return Text(f"{condition.tight} ? {_side(a)} : {_side(b)}", False)
+            return _choice(condition, a, b)
         self._count += 1
         name = f"t{self._count - 1}"
         block.lines.append(f"{compute_type(node.dtype)} {name};")
         block.lines.append(f"if ({condition.code}) {{")
-        block.lines += [f"    {line}" for line in (*taken.lines, f"{name} = {a.code};")]
+        block.lines += indented([*taken.lines, f"{name} = {a.code};"])
         block.lines.append("} else {")
-        block.lines += [f"    {line}" for line in (*other.lines, f"{name} = {b.code};")]
+        block.lines += indented([*other.lines, f"{name} = {b.code};"])
         block.lines.append("}")
         return Text(name)
 
 
-def _side(text: Text) -> str:
-    return text.tight if " ? " in text.code else text.code
+def indented(lines: Sequence[str], depth: int = 1) -> list[str]:
+    """Lines moved to the right; one of them may hold several."""
+    margin = "    " * depth
+    return [margin + line.replace("\n", f"\n{margin}") for line in lines]
+
+
+def _choice(condition: Text, a: Text, b: Text) -> Text:
+    sides = [side.tight if " ? " in side.code or "\n" in side.code else side.code for side in (a, b)]
+    code = f"{condition.tight} ? {sides[0]} : {sides[1]}"
+    if len(code) > _LONGEST:
+        code = f"{condition.tight}\n    ? {sides[0]}\n    : {sides[1]}"
+    return Text(code, LOOSE)

@@ -6,7 +6,7 @@ answer is sound: "not certain" only costs a check.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from ..ir.dtypes import bool_, int64
@@ -43,20 +43,37 @@ def is_plain_index(expr: Expr) -> bool:
     )
 
 
-def index_range(expr: Expr) -> Range | None:
+def index_range(expr: Expr, facts: Iterable[Fact] = ()) -> Range | None:
     """The least and the greatest value of an integer expression while its letters run; None when unknown.
 
+    Args:
+        facts: conditions that hold or do not hold where the expression is computed.
+
     >>> from ingot.ir.sizes import var
-    >>> index_range(Letter(0, var("B")) * 2 + 1)
-    (1, 2*B - 1)
+    >>> i = Letter(0, var("B"))
+    >>> index_range(i * 2 + 1), index_range(i - 1, [(i >= 1, True)])
+    ((1, 2*B - 1), (0, B - 2))
     """
+    known = [comparison for condition, holds in facts for comparison in _comparisons(condition, holds)]
     ranges: dict[Expr, Range | None] = {}
     for node in walk(expr):
         try:
             ranges[node] = _range_of(node, [ranges[arg] for arg in node.args])
         except ShapeError:  # the bound outgrew the limits of size expressions
             ranges[node] = None
+        if (found := ranges[node]) is not None and known:
+            ranges[node] = _tightened(node, found, known)
     return ranges[expr]
+
+
+def _tightened(node: Expr, range_: Range, known: Iterable[tuple[str, Expr, Expr]]) -> Range:
+    low, high = range_
+    for least, greatest in _said_about(node, known):
+        if least is not None and certain(">", least, low):
+            low = least
+        if greatest is not None and certain("<", greatest, high):
+            high = greatest
+    return low, high
 
 
 def _range_of(node: Expr, args: list[Range | None]) -> Range | None:
@@ -119,32 +136,33 @@ def _divided(op: str, range_: Range, divisor: Range) -> Range | None:
     return (low, high) if inside else (0, size - 1)
 
 
-def surely_natural(expr: Expr) -> bool:
+def surely_natural(expr: Expr, facts: Iterable[Fact] = ()) -> bool:
     """Whether an index is certainly not negative."""
-    found = index_range(expr)
+    found = index_range(expr, facts)
     return found is not None and certain(">=", found[0], 0)
 
 
-def surely_inside(index: Expr, size: Size, facts: Iterable[Fact] = ()) -> bool:
+def surely_inside(index: Expr, size: Size, facts: Sequence[Fact] = ()) -> bool:
     """Whether `0 <= index < size` is certain, given the facts in force.
 
     >>> surely_inside(Letter(0, 4), 4), surely_inside(Letter(0, 4) + 1, 4)
     (True, False)
     """
-    ranges = list(_bounds(index, facts))
+    known = [comparison for condition, holds in facts for comparison in _comparisons(condition, holds)]
+    ranges: list[tuple[Size | None, Size | None]] = list(_said_about(index, known))
+    if (own := index_range(index, facts)) is not None:
+        ranges.append(own)
     above = any(low is not None and certain(">=", low, 0) for low, _ in ranges)
     return above and any(high is not None and certain("<", high, size) for _, high in ranges)
 
 
-def _bounds(index: Expr, facts: Iterable[Fact]) -> Iterator[tuple[Size | None, Size | None]]:
-    if (own := index_range(index)) is not None:
-        yield own
-    for condition, holds in facts:
-        for op, left, right in _comparisons(condition, holds):
-            if left == index:
-                yield _bound(op, right)
-            if right == index:
-                yield _bound(_MIRRORED[op], left)
+def _said_about(node: Expr, known: Iterable[tuple[str, Expr, Expr]]) -> Iterator[tuple[Size | None, Size | None]]:
+    """The bounds that comparisons give to a value; None where they give none."""
+    for op, left, right in known:
+        if left == node:
+            yield _bound(op, right)
+        if right == node:
+            yield _bound(_MIRRORED[op], left)
 
 
 def _bound(op: str, other: Expr) -> tuple[Size | None, Size | None]:

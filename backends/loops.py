@@ -8,7 +8,7 @@ an operand that is broadcast has stride 0. Outputs over the same letters share o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ..ir.dtypes import DType, bool_, float64, int64
@@ -75,8 +75,7 @@ def loops_of(op: Op, types: Sequence[Type], attrs: Mapping[str, Any]) -> Nest | 
         return elementwise_nest(op, types, attrs)
     if op.kind in ("scan", "sort"):
         return line_of(op, types, attrs)
-    nest: Nest = nest_of(op, types, attrs)
-    return nest
+    return merge_guards(nest_of(op, types, attrs))
 
 
 def scalar_dtype(type_: ScalarType) -> DType:
@@ -138,6 +137,53 @@ def replace_operands(tree: Expr, operand: Callable[[Arg], Expr]) -> Expr:
         else:
             made[node] = Expr(node.op, tuple(made[arg] for arg in node.args), node.dtype)
     return made[tree]
+
+
+# -- guards
+
+
+def merge_guards(nest: Nest) -> Nest:
+    """The same nest with conditions inside one another made one: `c ? (d ? x : y) : y` is `c & d ? x : y`."""
+    return Nest(nest.operands, tuple(_with_merged_guards(output) for output in nest.outputs))
+
+
+def _with_merged_guards(output: NestOutput | Scatter) -> NestOutput | Scatter:
+    if isinstance(output, NestOutput):
+        return replace(output, body=_merged(output.body))
+    return replace(output, at=tuple(map(_merged, output.at)), value=_merged(output.value))
+
+
+def _merged(tree: Expr) -> Expr:
+    made: dict[Expr, Expr] = {}
+    for node in walk(tree):
+        args = tuple(made[arg] for arg in node.args)
+        made[node] = node if args == node.args else _rebuilt(node, args)
+        if node.op == "where":
+            made[node] = _merged_where(made[node])
+    return made[tree]
+
+
+def _rebuilt(node: Expr, args: tuple[Expr, ...]) -> Expr:
+    return Read(node.operand, args, node.dtype) if isinstance(node, Read) else Expr(node.op, args, node.dtype)
+
+
+def _merged_where(node: Expr) -> Expr:
+    outer, taken, other = node.args
+    if taken.op != "where" or taken.args[2] != other or any(part.op == "read" for part in walk(taken.args[0])):
+        return node
+    inner, read, _ = taken.args
+    for part in _conjuncts(inner):
+        outer = Expr("and_", (outer, part), bool_)
+    return Expr("where", (outer, read, other), node.dtype)
+
+
+def _conjuncts(condition: Expr) -> list[Expr]:
+    """The conditions of a chain of `and_`, as they are written."""
+    found: list[Expr] = []
+    while condition.op == "and_":
+        condition, last = condition.args
+        found.append(last)
+    return [condition, *reversed(found)]
 
 
 # -- scans and sorts

@@ -1,7 +1,7 @@
 """`Module`: a tree of layers with parameters, buffers and a `forward`.
 
-What lives here: registration by attribute assignment, the walks over the tree, the call with its hooks, modes and
-conversions. What `state_dict` holds and how it is loaded is `module_state`'s subject, the printed form
+What lives here: registration by attribute assignment, the walks over the tree, the call with its hooks, modes
+and conversions. What `state_dict` holds and how it is loaded is `module_state`'s subject, the printed form
 `module_text`'s.
 """
 
@@ -26,7 +26,8 @@ _TABLES = ("_parameters", "_buffers", "_modules")
 class Module:
     """Base class of everything that has parameters.
 
-    A subclass calls `super().__init__()`, assigns parameters and submodules as attributes, and defines `forward`.
+    A subclass calls `super().__init__()`, assigns parameters and submodules as attributes, and defines
+    `forward`.
 
     >>> import ingot
     >>> class Scale(ingot.nn.Module):
@@ -61,7 +62,7 @@ class Module:
             _hooks=Hooks(),
         )
 
-    # ------------------------------------------------------------------------------------------------- registration
+    # ------------------------------------------------------------------------------------------- registration
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter under `name`; None holds the place of one that this module goes without.
@@ -89,7 +90,9 @@ class Module:
         """
         self._check_name(name, "register_buffer")
         if tensor is not None and not isinstance(tensor, Tensor):
-            raise ArgumentError(f"register_buffer: '{name}' is a {type(tensor).__name__}", expected="a tensor or None")
+            raise ArgumentError(
+                f"register_buffer: '{name}' is a {type(tensor).__name__}", expected="a tensor or None"
+            )
         self._buffers[name] = tensor
         if not persistent:
             self._non_persistent.add(name)
@@ -102,7 +105,9 @@ class Module:
         """
         self._check_name(name, "add_module")
         if module is not None and not isinstance(module, Module):
-            raise ArgumentError(f"add_module: '{name}' is a {type(module).__name__}", expected="a Module or None")
+            raise ArgumentError(
+                f"add_module: '{name}' is a {type(module).__name__}", expected="a Module or None"
+            )
         self._modules[name] = module
 
     register_module = add_module
@@ -110,7 +115,9 @@ class Module:
     def _check_name(self, name: str, what: str) -> None:
         self._check_initialised()
         if not isinstance(name, str) or not name or "." in name:
-            raise ArgumentError(f"{what}: {name!r} is not a name", expected="a non-empty string without a dot")
+            raise ArgumentError(
+                f"{what}: {name!r} is not a name", expected="a non-empty string without a dot"
+            )
         taken = any(name in getattr(self, table) for table in _TABLES)
         if not taken and hasattr(self, name):
             raise ArgumentError(f"{what}: attribute '{name}' already exists")
@@ -142,7 +149,9 @@ class Module:
     def _replace(self, table: str, name: str, value: Any, expected: str, fits: bool = False) -> None:
         if value is not None and not fits:
             what = f"{type(self).__name__}.{name} cannot become a {type(value).__name__}"
-            raise ArgumentError(what, expected=expected, advice="delete the attribute first to change what it is")
+            raise ArgumentError(
+                what, expected=expected, advice="delete the attribute first to change what it is"
+            )
         getattr(self, table)[name] = value
 
     def _forget(self, name: str, but: str) -> None:
@@ -172,7 +181,7 @@ class Module:
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
 
-    # ----------------------------------------------------------------------------------------------------- the call
+    # ----------------------------------------------------------------------------------------------- the call
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; every subclass defines its own.
@@ -180,7 +189,9 @@ class Module:
         Raises:
             UnsupportedError: here, where there is none.
         """
-        raise UnsupportedError(f"{type(self).__name__} has no forward", advice="define forward(self, ...) in the class")
+        raise UnsupportedError(
+            f"{type(self).__name__} has no forward", advice="define forward(self, ...) in the class"
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run `forward`, with the hooks around it."""
@@ -216,7 +227,8 @@ class Module:
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
-        """Run `hook(module, args)` before every `forward`; what it returns, unless None, replaces the arguments.
+        """Run `hook(module, args)` before every `forward`; what it returns, unless None, replaces the
+        arguments.
 
         With `with_kwargs`, the call is `hook(module, args, kwargs)` and the answer a pair of both.
 
@@ -231,13 +243,14 @@ class Module:
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
-        """Run `hook(module, args, result)` after every `forward`; what it returns, unless None, replaces the result.
+        """Run `hook(module, args, result)` after every `forward`; what it returns, unless None, replaces the
+        result.
 
         With `with_kwargs`, the call is `hook(module, args, kwargs, result)`.
         """
         return self._hooks.add(hook, prepend=prepend, with_kwargs=with_kwargs)
 
-    # -------------------------------------------------------------------------------------------- walks over the tree
+    # ------------------------------------------------------------------------------------ walks over the tree
 
     def named_modules(
         self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
@@ -295,7 +308,9 @@ class Module:
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def _named(self, table: str, prefix: str, recurse: bool, once: bool) -> Iterator[tuple[str, Any]]:
-        modules = self.named_modules(prefix=prefix, remove_duplicate=once) if recurse else iter([(prefix, self)])
+        modules = (
+            self.named_modules(prefix=prefix, remove_duplicate=once) if recurse else iter([(prefix, self)])
+        )
         seen: set[int] = set()
         for path, module in modules:
             for name, tensor in getattr(module, table).items():
@@ -315,7 +330,9 @@ class Module:
             found = module._modules.get(name)
             if found is None:
                 known = ", ".join(module._modules) or "none"
-                raise ArgumentError(f"{type(module).__name__} has no submodule '{name}'", found=f"submodules: {known}")
+                raise ArgumentError(
+                    f"{type(module).__name__} has no submodule '{name}'", found=f"submodules: {known}"
+                )
             module = found
         return module
 
@@ -343,7 +360,7 @@ class Module:
             raise ArgumentError(f"{type(module).__name__} has no {what} '{name}'")
         return found
 
-    # ------------------------------------------------------------------------------------------ modes and conversions
+    # ---------------------------------------------------------------------------------- modes and conversions
 
     def train(self, mode: bool = True) -> Self:
         """Set this module and all below it to training mode (or, with False, to evaluation mode)."""
@@ -427,7 +444,7 @@ class Module:
                 module._buffers[name] = done[id(buffer)]
         return self
 
-    # ------------------------------------------------------------------------------------------------- state and text
+    # ----------------------------------------------------------------------------------------- state and text
 
     def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
         """Parameters and persistent buffers by path. The tensors share the module's memory.
@@ -452,7 +469,8 @@ class Module:
             the paths that were missing and those that were not expected.
 
         Raises:
-            ArgumentError: lists every missing and unexpected path (when `strict`) and every size that differs.
+            ArgumentError: lists every missing and unexpected path (when `strict`) and every size that
+                differs.
         """
         return load_into(self, state_dict, strict, assign)
 

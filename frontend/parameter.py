@@ -10,7 +10,6 @@ from ..ir.dtypes import get_default_dtype
 from ..ir.errors import ArgumentError
 from .storage import storage_of
 from .tensor import Tensor
-from .tape import Leaf
 from .tensor_base import TensorBase, wrap
 
 __all__ = ["Parameter"]

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..ir.dtypes import DType
 from ..ir.errors import ArgumentError, GradientError
 from ..ir.gradient import gradient_names, input_gradients
 from ..ir.locations import here
 from ..ir.registry import NotDifferentiable, Op
-from ..ir.types import NONE, TensorType
+from ..ir.types import KEY, NONE, TensorType
 from .mode import mode
 from .storage import storage_of
 from .tensor_base import wrap
@@ -217,7 +219,9 @@ def _as_type(found: Any) -> Any:
     """A type, from one or from the (sizes, NumPy dtype) that eager recording keeps."""
     if found is None:
         return NONE
-    return TensorType(DType.of(found[1]), found[0]) if type(found) is tuple else found
+    if type(found) is not tuple:
+        return found
+    return KEY if found[1] == np.uint64 else TensorType(DType.of(found[1]), found[0])
 
 
 def _saved_values(node: TapeNode) -> dict[str, Any]:

@@ -10,14 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from .arrays import namespace, quiet_reset, quiet_set
 from .dtypes import DType
 from .operators import Operators
 from .registry import Op, lookup
 from .sizes import SizeExpr
-from .types import INT, NONE, TensorType, Type, of_number
+from .types import INT, KEY, NONE, TensorType, Type, of_number
 
 __all__ = ["RAW", "TYPES", "Algebra", "Proxy", "RawArrays", "TypesOnly", "run_raw", "type_of"]
+
+
+_KEY_WORD: Final = np.dtype(np.uint64)  # which no tensor has, only keys
 
 
 class Algebra:
@@ -84,6 +89,8 @@ def type_of(value: Any) -> Type:
         return value.type  # type: ignore[no-any-return]
     if isinstance(value, SizeExpr):
         return INT
+    if value.dtype == _KEY_WORD:
+        return KEY
     return TensorType(DType.of(value.dtype), tuple(value.shape))
 
 

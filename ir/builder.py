@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from .block import Block
 from .attributes import frozen_array
+from .block import Block
 from .errors import ArgumentError, IngotError
 from .graph import Graph
 from .insertion import InsertionPoint
 from .locations import Location
 from .node import Node
-from .value import Value
 from .registry import Op, lookup
 from .types import Type
+from .value import Value
 
 __all__ = ["Builder"]
 

@@ -19,10 +19,10 @@ from .insertion import InsertionPoint
 from .locations import Location
 from .naming import NameTable
 from .node import Node
-from .value import Use, Value
 from .node_list import NodeList
 from .sizes import SizeExpr, SizeRelation
 from .types import Type
+from .value import Use, Value
 
 __all__ = [
     "Assumption",

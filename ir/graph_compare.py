@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .block import Block
 from .attributes import attribute_text, same_attribute
+from .block import Block
 from .graph import Graph
 from .graph_sizes import size_bounds
 from .node import Node

@@ -180,14 +180,14 @@ class Node:
         return bool(self.order < other.order)
 
     def ancestor_in(self, block: Block) -> Node | None:
-        """This node, or the one around it, that stands in `block`; None when the block does not contain it."""
+        """This node, or the one around it, that stands in `block`; None when neither does."""
         node: Node | None = self
         while node is not None and node.block is not block:
             node = None if node.block is None else node.block.parent
         return node
 
     def move_before(self, node: Node) -> None:
-        """Move this node, with its blocks, in front of another one, in whatever block of the graph that stands."""
+        """Move this node, with its blocks, in front of another one, in whatever block of the graph it is."""
         if node is not self:
             self.move_to(InsertionPoint.before(node))
 

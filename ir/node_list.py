@@ -95,9 +95,13 @@ class NodeList:
         return f"<{self._length} nodes>"
 
     def link(self, node: Node, before: Node | None) -> None:
-        """Put a node that is in no list in front of `before`, or last. For `node` only: blocks' owner fields
-        are its business.""" previous = self.last if before is None else before.previous node.order =
-        self._label_between(previous, before) node.previous = previous node.next = before if previous is None:
+        """Put a node that is in no list in front of `before`, or last. For `node` only, which keeps track of the
+        block that owns it."""
+        previous = self.last if before is None else before.previous
+        node.order = self._label_between(previous, before)
+        node.previous = previous
+        node.next = before
+        if previous is None:
             self.first = node
         else:
             previous.next = node

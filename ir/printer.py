@@ -11,16 +11,16 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from .block import Block
 from .attributes import attribute_text, quoted
+from .block import Block
 from .gc_pause import paused_gc
 from .graph import Graph
 from .graph_sizes import Bounds, size_bounds
 from .locations import Location
 from .node import Node
-from .value import Value
 from .registry import Op
 from .types import Type
+from .value import Value
 
 __all__ = ["bare_attribute", "print_graph"]
 

@@ -12,12 +12,12 @@ from .graph import Assumption, Graph
 from .insertion import InsertionPoint
 from .locations import Location
 from .node import Node
-from .value import Value
 from .registry import Op, lookup
 from .sizes import parse_relation
 from .text_attributes import AttributeActions
 from .text_reader import Token
 from .types import Type
+from .value import Value
 
 __all__ = ["GraphActions"]
 

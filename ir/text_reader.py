@@ -1,4 +1,4 @@
-"""What the parser's actions share: errors that show the place in the text, numbers, strings, lists of parts."""
+"""What the parser's actions share: errors that show the place in the text, numbers, strings, lists."""
 
 from __future__ import annotations
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from .block import Block
 from .attributes import attribute_text, same_attribute, why_not_attribute
+from .block import Block
 from .errors import IngotError, ShapeError, VerifyError
 from .gc_pause import paused_gc
 from .graph import Graph
 from .node import Node
-from .value import Use, Value
 from .sizes import SizeContext, use_context
+from .value import Use, Value
 from .verifier_types import TypeRules
 
 __all__ = ["verify"]

@@ -18,9 +18,9 @@ from .errors import IngotError
 from .graph import Graph
 from .graph_sizes import Bounds, attribute_variables, size_variables, tensor_types
 from .node import Node
-from .value import Value
 from .sizes import Size, SizeExpr, bounds, equal, free_vars, substitute
 from .types import ListType, OptionalType, TensorType, TupleType, Type
+from .value import Value
 
 __all__ = ["TypeRules"]
 
@@ -102,7 +102,7 @@ class TypeRules:
                 self.fail(None, what, location=assumption.location)
 
     def attributes(self, node: Node) -> None:
-        """Check that sizes in a node's attributes are in scope; `prim::Bind` brings its variable into scope."""
+        """Check that sizes in a node's attributes are in scope; `prim::Bind` brings a variable into scope."""
         for name, value in node.attrs.items():
             if type(value) is not SizeExpr and type(value) is not tuple:
                 continue
@@ -114,7 +114,7 @@ class TypeRules:
                 if str(variable) not in self.scope:
                     self.fail(node, f"attribute {name}: size variable {variable} is not bound here")
 
-    def fresh_variable(self, node: Node, size: Size) -> None:
+    def fresh_variable(self, node: Node, size: Any) -> None:
         """Bind what `prim::Bind` says."""
         if not _is_variable(size):
             self.fail(node, f"binds {size}", expected="a size variable")

@@ -22,13 +22,14 @@ class Conv2d(Module):
     """Cross-correlation of an image with learnt kernels, plus a bias.
 
     Input (N, C, H, W) or (C, H, W); output (N, O, H', W') with
-    `H' = (H + 2*padding - dilation*(kernel - 1) - 1)//stride + 1`. The weight is (O, C / groups, kernel height, kernel
-    width), the bias (O); both begin uniform in [-b, b) with b = 1 / sqrt(C / groups * kernel height * kernel width).
+    `H' = (H + 2*padding - dilation*(kernel - 1) - 1)//stride + 1`. The weight is (O, C / groups, kernel
+    height, kernel width), the bias (O); both begin uniform in [-b, b) with b = 1 / sqrt(C / groups * kernel
+    height * kernel width).
 
     Args:
         in_channels, out_channels: C and O; both divisible by `groups`.
-        kernel_size, stride, padding, dilation: one number, or one for the height and one for the width. `padding`
-            may also be `"valid"` or `"same"`.
+        kernel_size, stride, padding, dilation: one number, or one for the height and one for the width.
+            `padding` may also be `"valid"` or `"same"`.
         groups: that many convolutions side by side, each on its share of the channels.
         bias: whether there is one.
         padding_mode: `"zeros"`.
@@ -76,7 +77,9 @@ class Conv2d(Module):
         self.weight = Parameter(
             empty(out_channels, in_channels // groups, *self.kernel_size, device=device, dtype=dtype)
         )
-        self.register_parameter("bias", Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None)
+        self.register_parameter(
+            "bias", Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -90,7 +93,9 @@ class Conv2d(Module):
         return F.conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        text = (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        )
         if self.padding != (0, 0):
             text += f", padding={self.padding}"
         if self.dilation != (1, 1):

@@ -48,7 +48,8 @@ class Embedding(Module):
         check_positive("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ArgumentError(
-                f"Embedding: padding_idx is {padding_idx}", expected=f"-{num_embeddings} <= padding_idx < {num_embeddings}"
+                f"Embedding: padding_idx is {padding_idx}",
+                expected=f"-{num_embeddings} <= padding_idx < {num_embeddings}",
             )
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
@@ -64,14 +65,18 @@ class Embedding(Module):
                 self.weight[self.padding_idx] = 0.0
 
     @classmethod
-    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
+    def from_pretrained(
+        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
+    ) -> Embedding:
         """A layer over a given table (num_embeddings, embedding_dim).
 
         Args:
             freeze: do not train it.
         """
         if embeddings.ndim != 2:
-            raise ShapeError("from_pretrained: not a table", expected="2 dimensions", found=f"{list(embeddings.shape)}")
+            raise ShapeError(
+                "from_pretrained: not a table", expected="2 dimensions", found=f"{list(embeddings.shape)}"
+            )
         layer = cls.__new__(cls)
         Module.__init__(layer)
         layer.num_embeddings, layer.embedding_dim = embeddings.shape

@@ -1,7 +1,7 @@
 """`nn.functional`: what layers compute, as functions with PyTorch's names and argument orders.
 
-Where a function is an op, it is called with the op's own arguments; what is more than one op (padding by name,
-updates of running statistics, draws of keys) is written here. Losses live in `loss_functions`.
+Where a function is an op, it is called with the op's own arguments; what is more than one op (padding by
+name, updates of running statistics, draws of keys) is written here. Losses live in `loss_functions`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ __all__ = [
 Pair = int | Sequence[int]
 
 
-# ------------------------------------------------------------------------------------------------------ activations
+# ------------------------------------------------------------------------------------------------ activations
 
 
 def _into(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
@@ -172,7 +172,7 @@ def log_softmax(input: Tensor, dim: int | None = None, *, dtype: DType | str | N
     return EAGER.log_softmax(x, _default_dim(x.ndim) if dim is None else dim)  # type: ignore[no-any-return]
 
 
-# ----------------------------------------------------------------------------------------------- linear, convolution
+# ---------------------------------------------------------------------------------------- linear, convolution
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -220,7 +220,9 @@ def _named_padding(
     if padding != "same":
         raise ArgumentError(f"conv2d: padding is {padding!r}", expected="numbers, 'valid' or 'same'")
     if _pair(stride) != (1, 1):
-        raise ArgumentError("conv2d: padding='same' with a stride", expected="stride=1", found=f"stride={stride}")
+        raise ArgumentError(
+            "conv2d: padding='same' with a stride", expected="stride=1", found=f"stride={stride}"
+        )
     totals = [d * (k - 1) for d, k in zip(_pair(dilation), weight.shape[2:], strict=True)]
     rows, columns = [total // 2 for total in totals]
     if totals[0] % 2 or totals[1] % 2:
@@ -232,7 +234,7 @@ def _pair(value: Pair) -> tuple[Any, ...]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-# ---------------------------------------------------------------------------------------------------------- pooling
+# ---------------------------------------------------------------------------------------------------- pooling
 
 
 def max_pool2d(
@@ -244,7 +246,9 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest element of each window; input (N, C, H, W) or (C, H, W). The stride is the window unless given.
+    """The largest element of each window; input (N, C, H, W) or (C, H, W).
+
+    The stride is the window's size unless given.
 
     With `return_indices`, also the places of the elements, H * W counted row by row.
     """
@@ -264,14 +268,17 @@ def avg_pool2d(
     return EAGER.avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad)  # type: ignore[no-any-return]
 
 
-def adaptive_avg_pool2d(input: Tensor, output_size: int | None | Sequence[int | None]) -> Tensor:
-    """Means over as many windows as `output_size` says; None keeps a size. Input (N, C, H, W) or (C, H, W)."""
+def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
+    """Means over windows chosen so that the result has `output_size`; input (N, C, H, W) or (C, H, W).
+
+    Where `output_size` is None, the input's size stays.
+    """
     sizes = tuple(output_size) if isinstance(output_size, Sequence) else (output_size, output_size)
     wanted = tuple(input.shape[i - 2] if size is None else size for i, size in enumerate(sizes))
     return EAGER.adaptive_avg_pool2d(input, wanted)  # type: ignore[no-any-return]
 
 
-# ---------------------------------------------------------------------------------------------------- normalization
+# ---------------------------------------------------------------------------------------------- normalization
 
 
 def layer_norm(
@@ -281,7 +288,10 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """The last dimensions, which `normalized_shape` names, brought to mean 0 and variance 1; then scale and shift."""
+    """The last dimensions brought to mean 0 and variance 1; then scale and shift. Ba et al. 2016.
+
+    `normalized_shape` is the sizes of those dimensions, and of weight and bias.
+    """
     return EAGER.layer_norm(input, tuple(normalized_shape), weight, bias, eps)  # type: ignore[no-any-return]
 
 
@@ -299,8 +309,8 @@ def batch_norm(
 
     Args:
         input: (N, C, ...).
-        running_mean, running_var: (C); used as they are unless `training`, otherwise updated in place: they take the
-            share `momentum` of the batch's mean and of its unbiased variance.
+        running_mean, running_var: (C); used as they are unless `training`, otherwise updated in place: they
+            take the share `momentum` of the batch's mean and of its unbiased variance.
         training: use the batch's own statistics.
 
     Raises:
@@ -346,9 +356,13 @@ def _move(running: Tensor, now: Tensor, momentum: float | Tensor) -> None:
 
 
 def group_norm(
-    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
-    """Each group of channels of each sample brought to mean 0 and variance 1; then scale and shift by channel."""
+    """Groups of channels brought to mean 0 and variance 1 sample by sample; then scale and shift by channel."""
     return EAGER.group_norm(input, num_groups, weight, bias, eps)  # type: ignore[no-any-return]
 
 
@@ -375,7 +389,7 @@ def _norm(x: Tensor, p: float, dim: int, keepdim: bool) -> Tensor:
     return EAGER.pow(EAGER.sum(EAGER.pow(size, p), dim, keepdim), 1.0 / p)  # type: ignore[no-any-return]
 
 
-# ----------------------------------------------------------------------------------------- dropout, embedding, padding
+# -------------------------------------------------------------------------------- dropout, embedding, padding
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -396,7 +410,9 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """As `dropout`, but whole channels of (N, C, H, W) or (C, H, W) at once."""
     if input.ndim not in (3, 4):
-        raise ShapeError("dropout2d: not an image", expected="3 or 4 dimensions", found=f"sizes {list(input.shape)}")
+        raise ShapeError(
+            "dropout2d: not an image", expected="3 or 4 dimensions", found=f"sizes {list(input.shape)}"
+        )
     if not training or p == 0.0:
         return dropout(input, p, training=False)
     mask = dropout(EAGER.full((*input.shape[:-2], 1, 1), 1.0, input.dtype), p)
@@ -404,7 +420,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
-    """Rows of a table: input holds integers of any sizes (...), weight is (count, width), the result (..., width).
+    """Rows of a table: input (...) of integers, weight (count, width), result (..., width).
 
     Args:
         padding_idx: a row that gets no gradient.
@@ -412,7 +428,9 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     if padding_idx is not None:
         rows = weight.shape[0]
         if not -rows <= padding_idx < rows:
-            raise ArgumentError(f"embedding: padding_idx is {padding_idx}", expected=f"-{rows} <= padding_idx < {rows}")
+            raise ArgumentError(
+                f"embedding: padding_idx is {padding_idx}", expected=f"-{rows} <= padding_idx < {rows}"
+            )
         padding_idx %= rows
     return EAGER.embedding(input, weight, padding_idx)  # type: ignore[no-any-return]
 

@@ -1,7 +1,7 @@
 """`nn.init`: initial values of parameters, drawn from a generator.
 
-Every function changes its tensor in place, outside of the gradient, and returns it. Fans are PyTorch's: a weight of
-sizes (out, in, ...) has in * rest incoming and out * rest outgoing connections.
+Every function changes its tensor in place, outside of the gradient, and returns it. Fans are PyTorch's: a
+weight of sizes (out, in, ...) has in * rest incoming and out * rest outgoing connections.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
         return _set(tensor, _drawn(tensor, generator, EAGER.rand) * (b - a) + a)
 
 
-def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
+) -> Tensor:
     """Fill with normal numbers of the given mean and standard deviation."""
     if std < 0:
         raise ArgumentError(f"normal_: std is {std}", expected="std >= 0")
@@ -81,9 +83,11 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Fill with normal numbers that lie in [a, b]: the normal quantiles of uniform numbers between the bounds'."""
+    """Fill with normal numbers that lie in [a, b]: quantiles of uniform numbers between the bounds' shares."""
     if not std > 0 or not a < b:
-        raise ArgumentError("trunc_normal_: out of range", expected="std > 0 and a < b", found=f"std={std} a={a} b={b}")
+        raise ArgumentError(
+            "trunc_normal_: out of range", expected="std > 0 and a < b", found=f"std={std} a={a} b={b}"
+        )
     low, high = (0.5 * (1.0 + math.erf((x - mean) / (std * math.sqrt(2.0)))) for x in (a, b))
     uniform = EAGER.rand(next_key(generator), tuple(tensor.shape), float64)._array
     values = normal_quantile(low + (high - low) * uniform) * std + mean
@@ -120,7 +124,9 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         groups: of the convolution.
     """
     if not 3 <= tensor.ndim <= 5 or tensor.shape[0] % groups:
-        raise ShapeError("dirac_: not the weight of a convolution", found=f"sizes {list(tensor.shape)} groups={groups}")
+        raise ShapeError(
+            "dirac_: not the weight of a convolution", found=f"sizes {list(tensor.shape)} groups={groups}"
+        )
     values = np.zeros(tuple(tensor.shape))
     rows = tensor.shape[0] // groups
     middle = tuple(size // 2 for size in tensor.shape[2:])
@@ -160,7 +166,9 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "leaky_relu":
         return math.sqrt(2.0 / (1.0 + (0.01 if param is None else param) ** 2))
     if nonlinearity not in _GAINS:
-        raise ArgumentError(f"calculate_gain: nonlinearity is {nonlinearity!r}", expected=", ".join([*_GAINS, "leaky_relu"]))
+        raise ArgumentError(
+            f"calculate_gain: nonlinearity is {nonlinearity!r}", expected=", ".join([*_GAINS, "leaky_relu"])
+        )
     return _GAINS[nonlinearity]
 
 

@@ -25,7 +25,9 @@ class _Loss(Module):
     def __init__(self, *, reduction: str = "mean") -> None:
         super().__init__()
         if reduction not in ("mean", "sum", "none"):
-            raise ArgumentError(f"{type(self).__name__}: reduction is {reduction!r}", expected="'mean', 'sum' or 'none'")
+            raise ArgumentError(
+                f"{type(self).__name__}: reduction is {reduction!r}", expected="'mean', 'sum' or 'none'"
+            )
         self.reduction = reduction
 
 
@@ -103,18 +105,23 @@ class NLLLoss(_WeightedLoss):
     2.0
     """
 
-    def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
+    def __init__(
+        self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
+    ) -> None:
         super().__init__(weight, reduction=reduction)
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+        return F.nll_loss(
+            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
+        )
 
 
 class CrossEntropyLoss(_WeightedLoss):
     """The cross-entropy of softmax(input) and target; see `functional.cross_entropy`.
 
-    Input (N, C, ...), scores; target (N, ...), numbers of classes, or probabilities of the input's sizes; weight (C).
+    Input (N, C, ...), scores; target (N, ...), numbers of classes, or probabilities of the input's sizes;
+    weight (C).
 
     >>> import ingot
     >>> loss = CrossEntropyLoss()(ingot.zeros(4, 10), ingot.tensor([1, 2, 3, 4]))

@@ -104,7 +104,12 @@ def binary_cross_entropy(
 
 
 def nll_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
 ) -> Tensor:
     """Minus the logarithm of the probability of each target's class.
 
@@ -130,7 +135,8 @@ def cross_entropy(
 
     Args:
         input: scores, (N, C, ...) or (C).
-        target: numbers of classes, (N, ...) or a single one; or probabilities, of the input's sizes and dtype.
+        target: numbers of classes, (N, ...) or a single one; or probabilities, of the input's sizes and
+            dtype.
         weight: of each class, (C). The mean over numbered classes is over the weights.
         ignore_index: targets of this number do not count.
         label_smoothing: this share of every target is spread evenly over all classes. Szegedy et al. 2015.
@@ -160,7 +166,9 @@ def _soft_cross_entropy(
 ) -> Tensor:
     """Against probabilities. The mean is over the samples, whatever the weights."""
     if not 0.0 <= label_smoothing <= 1.0:
-        raise ArgumentError(f"cross_entropy: label_smoothing is {label_smoothing}", expected="a number in [0, 1]")
+        raise ArgumentError(
+            f"cross_entropy: label_smoothing is {label_smoothing}", expected="a number in [0, 1]"
+        )
     if input.shape != target.shape:
         raise ShapeError(
             "cross_entropy: input and target probabilities differ in their sizes",

@@ -49,14 +49,24 @@ class _BatchNorm(Module):
             new = empty(num_features, device=device, dtype=dtype)
             self.register_parameter(name, Parameter(new) if affine else None)
         tracked = track_running_stats
-        self.register_buffer("running_mean", zeros(num_features, device=device, dtype=dtype) if tracked else None)
-        self.register_buffer("running_var", ones(num_features, device=device, dtype=dtype) if tracked else None)
-        self.register_buffer("num_batches_tracked", zeros((), device=device, dtype=int64) if tracked else None)
+        self.register_buffer(
+            "running_mean", zeros(num_features, device=device, dtype=dtype) if tracked else None
+        )
+        self.register_buffer(
+            "running_var", ones(num_features, device=device, dtype=dtype) if tracked else None
+        )
+        self.register_buffer(
+            "num_batches_tracked", zeros((), device=device, dtype=int64) if tracked else None
+        )
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:
         """Forget what was tracked: mean 0, variance 1, no batches."""
-        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+        if (
+            self.running_mean is not None
+            and self.running_var is not None
+            and self.num_batches_tracked is not None
+        ):
             init.zeros_(self.running_mean)
             init.ones_(self.running_var)
             with no_grad():
@@ -102,10 +112,11 @@ class _BatchNorm(Module):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Every feature brought to mean 0 and variance 1 over the batch; then scale and shift. Ioffe & Szegedy 2015.
+    """Every feature brought to mean 0 and variance 1 over the batch; then scale and shift. Ioffe & Szegedy
+    2015.
 
-    Input and output (N, C) or (N, C, L). In training, the batch's statistics are used, and the running ones take the
-    share `momentum` of them (of the unbiased variance); in evaluation, the running ones are used.
+    Input and output (N, C) or (N, C, L). In training, the batch's statistics are used, and the running ones
+    take the share `momentum` of them (of the unbiased variance); in evaluation, the running ones are used.
 
     Args:
         num_features: C.
@@ -134,7 +145,8 @@ class BatchNorm2d(_BatchNorm):
 
 
 class LayerNorm(Module):
-    """The last dimensions brought to mean 0 and variance 1, sample by sample; then scale and shift. Ba et al. 2016.
+    """The last dimensions brought to mean 0 and variance 1, sample by sample; then scale and shift. Ba et al.
+    2016.
 
     Input and output (..., *normalized_shape); weight and bias of sizes `normalized_shape`.
 
@@ -167,7 +179,9 @@ class LayerNorm(Module):
         self.elementwise_affine = elementwise_affine
         learnt = {"weight": elementwise_affine, "bias": elementwise_affine and bias}
         for name, wanted in learnt.items():
-            self.register_parameter(name, Parameter(empty(*sizes, device=device, dtype=dtype)) if wanted else None)
+            self.register_parameter(
+                name, Parameter(empty(*sizes, device=device, dtype=dtype)) if wanted else None
+            )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -185,7 +199,8 @@ class LayerNorm(Module):
 
 
 class GroupNorm(Module):
-    """Each group of channels brought to mean 0 and variance 1, sample by sample; then scale and shift by channel.
+    """Each group of channels brought to mean 0 and variance 1, sample by sample; then scale and shift by
+    channel.
 
     Input and output (N, C, ...); weight and bias (C). Wu & He 2018.
 
@@ -210,7 +225,8 @@ class GroupNorm(Module):
         check_positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         if num_channels % num_groups:
             raise ArgumentError(
-                "GroupNorm: num_groups does not divide num_channels", found=f"{num_channels} % {num_groups} != 0"
+                "GroupNorm: num_groups does not divide num_channels",
+                found=f"{num_channels} % {num_groups} != 0",
             )
         self.num_groups = num_groups
         self.num_channels = num_channels

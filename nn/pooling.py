@@ -108,7 +108,7 @@ class AdaptiveAvgPool2d(Module):
     ingot.Size([2, 3, 1, 1])
     """
 
-    def __init__(self, output_size: int | None | Sequence[int | None]) -> None:
+    def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
         super().__init__()
         self.output_size = output_size
 

@@ -70,7 +70,8 @@ def clip_grad_norm_(
     Args:
         parameters: those whose gradients are scaled.
         norm_type: see `get_total_norm`.
-        error_if_nonfinite: refuse a norm that is infinite or NaN. It looks at the value, so a capture cannot hold it.
+        error_if_nonfinite: refuse a norm that is infinite or NaN. It looks at the value, so a capture cannot
+            hold it.
 
     Returns:
         the total norm before, without dimensions.

@@ -1,7 +1,7 @@
 """Schedules of the learning rate.
 
-A scheduler is made after its optimizer, and stepped once per epoch (or per batch) after the optimizer's step. A
-learning rate that is a tensor is changed in place, so that a captured training step sees the new one.
+A scheduler is made after its optimizer, and stepped once per epoch (or per batch) after the optimizer's step.
+A learning rate that is a tensor is changed in place, so that a captured training step sees the new one.
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ class StepLR(_Factors):
     [0.25]
     """
 
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
         self.step_size = step_size
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
@@ -178,7 +180,8 @@ class ConstantLR(_Factors):
 
 
 class LinearLR(_Factors):
-    """The learning rate times a factor that goes straight from `start_factor` to `end_factor` in `total_iters` steps."""
+    """The learning rate times a factor that goes straight from `start_factor` to `end_factor` in
+    `total_iters` steps."""
 
     def __init__(
         self,
@@ -189,7 +192,9 @@ class LinearLR(_Factors):
         last_epoch: int = -1,
     ) -> None:
         if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
-            raise ArgumentError("LinearLR: factors are out of range", expected="0 < start_factor <= 1, 0 <= end_factor <= 1")
+            raise ArgumentError(
+                "LinearLR: factors are out of range", expected="0 < start_factor <= 1, 0 <= end_factor <= 1"
+            )
         self.start_factor = start_factor
         self.end_factor = end_factor
         self.total_iters = total_iters
@@ -219,7 +224,9 @@ class LambdaLR(LRScheduler):
         count = len(optimizer.param_groups)
         self._lambdas = [lr_lambda] * count if callable(lr_lambda) else list(lr_lambda)
         if len(self._lambdas) != count:
-            raise ArgumentError(f"LambdaLR: {len(self._lambdas)} functions", expected=f"one, or {count}: one per group")
+            raise ArgumentError(
+                f"LambdaLR: {len(self._lambdas)} functions", expected=f"one, or {count}: one per group"
+            )
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -230,7 +237,8 @@ class LambdaLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Half a cosine from the initial learning rate down to `eta_min` in `T_max` steps. Loshchilov & Hutter 2016."""
+    """Half a cosine from the initial learning rate down to `eta_min` in `T_max` steps. Loshchilov & Hutter
+    2016."""
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         self.T_max = T_max
@@ -243,7 +251,8 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class OneCycleLR(LRScheduler):
-    """Up to `max_lr` and down again in one cycle of `total_steps` (or `epochs * steps_per_epoch`). Smith 2017.
+    """Up to `max_lr` and down again in one cycle of `total_steps` (or `epochs * steps_per_epoch`). Smith
+    2017.
 
     Args:
         max_lr: the largest learning rate, or one per group.
@@ -275,14 +284,20 @@ class OneCycleLR(LRScheduler):
                 raise ArgumentError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
             total_steps = epochs * steps_per_epoch
         if anneal_strategy not in _ANNEAL:
-            raise ArgumentError(f"OneCycleLR: anneal_strategy is {anneal_strategy!r}", expected="'cos' or 'linear'")
+            raise ArgumentError(
+                f"OneCycleLR: anneal_strategy is {anneal_strategy!r}", expected="'cos' or 'linear'"
+            )
         if total_steps <= 0 or not 0 <= pct_start <= 1:
-            raise ArgumentError("OneCycleLR: out of range", expected="total_steps > 0 and 0 <= pct_start <= 1")
+            raise ArgumentError(
+                "OneCycleLR: out of range", expected="total_steps > 0 and 0 <= pct_start <= 1"
+            )
         self.total_steps = total_steps
         self.anneal_strategy = anneal_strategy
         count = len(optimizer.param_groups)
         tops = list(max_lr) if isinstance(max_lr, (list, tuple)) else [max_lr] * count
-        self._points = [_cycle(total_steps, pct_start, top, div_factor, final_div_factor, three_phase) for top in tops]
+        self._points = [
+            _cycle(total_steps, pct_start, top, div_factor, final_div_factor, three_phase) for top in tops
+        ]
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -297,7 +312,9 @@ class OneCycleLR(LRScheduler):
         return _ANNEAL[self.anneal_strategy](first, last, (self.last_epoch - start) / (end - start))
 
 
-def _cycle(total: int, up: float, top: float, div: float, final_div: float, three: bool) -> list[tuple[float, float]]:
+def _cycle(
+    total: int, up: float, top: float, div: float, final_div: float, three: bool
+) -> list[tuple[float, float]]:
     """The corners of the cycle: (step, learning rate)."""
     first = top / div
     last = first / final_div
@@ -321,9 +338,13 @@ class SequentialLR(LRScheduler):
         milestones: counts at which the second, third, ... takes over.
     """
 
-    def __init__(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]) -> None:
+    def __init__(
+        self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]
+    ) -> None:
         if len(milestones) != len(schedulers) - 1:
-            raise ArgumentError(f"SequentialLR: {len(milestones)} milestones", expected=str(len(schedulers) - 1))
+            raise ArgumentError(
+                f"SequentialLR: {len(milestones)} milestones", expected=str(len(schedulers) - 1)
+            )
         if any(s.optimizer is not optimizer for s in schedulers):
             raise ArgumentError("SequentialLR: a scheduler belongs to another optimizer")
         self._schedulers = list(schedulers)

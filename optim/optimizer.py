@@ -22,12 +22,14 @@ __all__ = ["Optimizer", "check_not_negative"]
 class Optimizer:
     """Base class of optimizers.
 
-    Everything that changes from step to step (momentum, moments, step counts) is a tensor in `state`, updated in
+    Everything that changes from step to step (momentum, moments, step counts) is a tensor in `state`, updated
+    in
     place: a captured training step carries it. Numbers in `param_groups` are fixed when a step is captured; a
     learning rate that is to change afterwards is given as a tensor, `lr=ingot.tensor(0.1)`.
 
     Args:
-        params: parameters, or dicts with the key `"params"` and options of their own, or (name, parameter) pairs.
+        params: parameters, or dicts with the key `"params"` and options of their own, or (name, parameter)
+            pairs.
         defaults: options of groups that do not say otherwise.
 
     Raises:
@@ -65,11 +67,15 @@ class Optimizer:
 
     def update_of(self, group: Mapping[str, Any]) -> Update:
         """The rule of a group: what a subclass is about."""
-        raise UnsupportedError(f"{type(self).__name__} has no update_of", advice="define update_of(self, group)")
+        raise UnsupportedError(
+            f"{type(self).__name__} has no update_of", advice="define update_of(self, group)"
+        )
 
     def state_of(self, parameter: Tensor, group: Mapping[str, Any]) -> tuple[list[Tensor], Tensor | None]:
         """A parameter's state for the update, made at its first step, and its step count if it has one."""
-        raise UnsupportedError(f"{type(self).__name__} has no state_of", advice="define state_of(self, parameter, group)")
+        raise UnsupportedError(
+            f"{type(self).__name__} has no state_of", advice="define state_of(self, parameter, group)"
+        )
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient.
@@ -128,7 +134,9 @@ class Optimizer:
         Parameters are numbered in the order of the groups; the tensors are the optimizer's own.
         """
         numbers = {id(p): i for i, p in enumerate(self._parameters())}
-        groups = [{**group, "params": [numbers[id(p)] for p in group["params"]]} for group in self.param_groups]
+        groups = [
+            {**group, "params": [numbers[id(p)] for p in group["params"]]} for group in self.param_groups
+        ]
         state = {numbers[id(p)]: dict(values) for p, values in self.state.items() if values}
         return {"state": dict(sorted(state.items())), "param_groups": groups}
 
@@ -142,7 +150,9 @@ class Optimizer:
         groups = state_dict["param_groups"]
         found, own = [[len(g["params"]) for g in x] for x in (groups, self.param_groups)]
         if found != own:
-            raise ArgumentError(f"{name}.load_state_dict: other parameter groups", found=f"{found} != {own} parameters")
+            raise ArgumentError(
+                f"{name}.load_state_dict: other parameter groups", found=f"{found} != {own} parameters"
+            )
         numbers = [n for group in groups for n in group["params"]]
         places = dict(zip(numbers, self._parameters(), strict=True))
         loaded = [(places[n], v) for n, v in state_dict["state"].items() if n in places]
@@ -203,7 +213,9 @@ def _check_entry(what: str, value: Any, parameter: Tensor) -> None:
         raise ArgumentError(f"{what} is a {type(value).__name__}", expected="a tensor")
     sizes = tuple(getattr(value, "shape", ()))
     if sizes and sizes != tuple(parameter.shape):
-        raise ArgumentError(f"{what} has other sizes than its parameter", found=f"{list(sizes)} != {list(parameter.shape)}")
+        raise ArgumentError(
+            f"{what} has other sizes than its parameter", found=f"{list(sizes)} != {list(parameter.shape)}"
+        )
 
 
 def _taken_over(old: Tensor | None, value: Any, dtype: DType) -> Tensor:

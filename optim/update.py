@@ -1,8 +1,9 @@
 """How an optimizer's formula reaches the parameters: through ops, or straight over NumPy arrays.
 
-A formula is written once, in a notation that tensors and arrays share (Python's operators, `F.sqrt`, `F.maximum`).
-While a capture runs, and on other devices, it is computed by ops and assigned in place, so that the graph holds it.
-Otherwise it runs over the arrays in blocks that stay in cache, which gives the same bits in less time.
+A formula is written once, in a notation that tensors and arrays share (Python's operators, `F.sqrt`,
+`F.maximum`). While a capture runs, and on other devices, it is computed by ops and assigned in place, so that
+the graph holds it. Otherwise it runs over the arrays in blocks that stay in cache, which gives the same bits
+in less time.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from ..ir.dtypes import DType, float64
 
 __all__ = ["Formula", "Scalars", "Update", "zero_count", "zeros_for"]
 
-# Elements per block: a parameter, its gradient, two moments and a few temporaries of float32 fit a second-level cache.
+# Elements per block: a parameter, its gradient, two moments and a few temporaries of float32 fit a
+# second-level cache.
 BLOCK: Final = 1 << 15
 
 # formula(F, parameter, gradient, state, scalars) -> (new parameter, *new state)
@@ -50,14 +52,18 @@ class Update:
         self.lr = lr
         self._known: dict[float, tuple[Any, ...]] = {}
 
-    def apply(self, parameter: Tensor, gradient: Tensor, state: Sequence[Tensor], step: Tensor | None) -> None:
+    def apply(
+        self, parameter: Tensor, gradient: Tensor, state: Sequence[Tensor], step: Tensor | None
+    ) -> None:
         """Change a parameter, its state and its step count in place."""
         if mode.tracer is None and _is_plain(parameter, gradient, state):
             self._over_arrays(parameter, gradient, state, step)
         else:
             self._over_ops(parameter, gradient, state, step)
 
-    def _over_ops(self, parameter: Tensor, gradient: Tensor, state: Sequence[Tensor], step: Tensor | None) -> None:
+    def _over_ops(
+        self, parameter: Tensor, gradient: Tensor, state: Sequence[Tensor], step: Tensor | None
+    ) -> None:
         lr = self.lr.to(float64) if isinstance(self.lr, Tensor) else self.lr
         if step is not None:
             step.add_(1.0)
@@ -70,7 +76,9 @@ class Update:
             old.copy_(new)
 
     @quiet
-    def _over_arrays(self, parameter: Tensor, gradient: Tensor, state: Sequence[Tensor], step: Tensor | None) -> None:
+    def _over_arrays(
+        self, parameter: Tensor, gradient: Tensor, state: Sequence[Tensor], step: Tensor | None
+    ) -> None:
         scalars = self._plain_scalars(step)
         targets = [parameter._array, *[s._array for s in state]]
         for new, old in _blocks(targets, gradient._array):

@@ -21,7 +21,7 @@ from ...ir.node import Value
 from ...ir.program import LedgerEntry
 from ...ir.registry import Op
 from ...ir.sizes import AssumingContext, Size, SizeExpr, SizeRelation, evaluate, use_context
-from ...ir.types import KEY, TensorType, Type
+from ...ir.types import TensorType
 from ..dispatch import execute, link_view
 from ..indexing import replay
 from ..mode import mode
@@ -181,7 +181,7 @@ class Tracer:
             tensor._trace = view._trace
             self._touched.append(tensor)
             return view._trace[1]  # type: ignore[no-any-return]
-        type_: Type = KEY if tensor._array.dtype == np.uint64 else type_of(tensor._array)
+        type_ = type_of(tensor._array)
         known = self.names.get(id(tensor))
         if known is None and tensor is default_generator._key:
             known = ("rng", tensor)

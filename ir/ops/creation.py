@@ -21,7 +21,8 @@ _NO_INPUT = NotDifferentiable("it has no tensor to differentiate by")
 def full_fast(np: Any, *, size: Any, value: Any, dtype: Any, out: Any = None, scratch: Any = None) -> Any:
     if out is None:
         kind = getattr(dtype, "np", dtype)
-        return np.zeros(size, kind) if value == 0 and value.__class__ is not float else np.full(size, value, kind)
+        # A minus zero keeps its sign.
+        return np.zeros(size, kind) if value == 0 and repr(value)[0] != "-" else np.full(size, value, kind)
     out.fill(value)
     return out
 

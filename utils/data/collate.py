@@ -19,8 +19,8 @@ __all__ = ["default_collate"]
 def default_collate(batch: Sequence[Any]) -> Any:
     """Samples, field by field, as tensors with a new first dimension.
 
-    Tensors and arrays are stacked; numbers become a tensor (Python floats in float64, as PyTorch's); dicts, tuples
-    and lists are gone into; strings stay a list.
+    Tensors and arrays are stacked; numbers become a tensor (Python floats in float64, as PyTorch's); dicts,
+    tuples and lists are gone into; strings stay a list.
 
     Raises:
         ShapeError: when sizes differ from sample to sample.

@@ -22,8 +22,9 @@ __all__ = ["ConcatDataset", "Dataset", "IterableDataset", "Subset", "TensorDatas
 class Dataset:
     """A data set whose samples are asked for by number: a subclass defines `__getitem__` and `__len__`.
 
-    One that can make a whole batch faster than sample by sample also defines `collated_batch(indices)`, which returns what
-    `default_collate` would make of the samples; a `DataLoader` without a `collate_fn` then calls it.
+    One that can make a whole batch faster than sample by sample also defines `collated_batch(indices)`, which
+    returns what `default_collate` would make of the samples; a `DataLoader` without a `collate_fn` then calls
+    it.
 
     >>> class Squares(Dataset):
     ...     def __getitem__(self, index):
@@ -128,12 +129,14 @@ class Subset(Dataset):
         return self.dataset.collated_batch([self.indices[i] for i in indices])
 
 
-def random_split(dataset: Any, lengths: Sequence[int | float], generator: Generator | None = None) -> list[Subset]:
+def random_split(
+    dataset: Any, lengths: Sequence[int | float], generator: Generator | None = None
+) -> list[Subset]:
     """Disjoint random subsets of the given lengths, or of the given shares of the whole.
 
     Args:
-        lengths: numbers that add up to `len(dataset)`, or shares that add up to 1; what rounding leaves over goes
-            to the first subsets, one sample each.
+        lengths: numbers that add up to `len(dataset)`, or shares that add up to 1; what rounding leaves over
+            goes to the first subsets, one sample each.
         generator: where the randomness comes from; by default the default generator.
 
     Raises:
@@ -147,7 +150,9 @@ def random_split(dataset: Any, lengths: Sequence[int | float], generator: Genera
     total = len(dataset)
     sizes = _whole_lengths(lengths, total)
     if sum(sizes) != total:
-        raise ArgumentError("random_split: the lengths do not add up", expected=str(total), found=str(sum(sizes)))
+        raise ArgumentError(
+            "random_split: the lengths do not add up", expected=str(total), found=str(sum(sizes))
+        )
     order = philox.permutation(next_key(generator)._array, total).tolist()
     ends = list(itertools.accumulate(sizes))
     return [Subset(dataset, order[end - size : end]) for end, size in zip(ends, sizes, strict=True)]

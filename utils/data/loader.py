@@ -22,7 +22,8 @@ class DataLoader:
         batch_size: samples per batch; None gives the samples one by one, as they are.
         shuffle: in a new random order each time it is iterated over.
         sampler: the order instead of `shuffle`: anything that iterates over numbers of samples.
-        batch_sampler: the batches instead of `batch_size`, `shuffle`, `sampler` and `drop_last`: lists of numbers.
+        batch_sampler: the batches instead of `batch_size`, `shuffle`, `sampler` and `drop_last`: lists of
+            numbers.
         collate_fn: makes a batch of a list of samples; `default_collate` unless given.
         drop_last: leave out the last batch when it is smaller than the others.
         generator: where the order comes from; by default the default generator.
@@ -51,7 +52,9 @@ class DataLoader:
         generator: Generator | None = None,
     ) -> None:
         if num_workers:
-            raise UnsupportedError(f"DataLoader: num_workers is {num_workers}", expected="0: it loads in this process")
+            raise UnsupportedError(
+                f"DataLoader: num_workers is {num_workers}", expected="0: it loads in this process"
+            )
         _check(dataset, batch_size, shuffle, sampler, batch_sampler, drop_last)
         if batch_sampler is not None:
             batch_size, drop_last = None, False
@@ -59,7 +62,9 @@ class DataLoader:
         self.batch_size = batch_size
         self.drop_last = drop_last
         self.generator = generator
-        self.collate_fn = collate_fn or (default_collate if batch_size or batch_sampler is not None else _as_it_is)
+        self.collate_fn = collate_fn or (
+            default_collate if batch_size or batch_sampler is not None else _as_it_is
+        )
         self._collates = collate_fn is not None
         if sampler is None and not isinstance(dataset, IterableDataset):
             sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
@@ -100,7 +105,7 @@ class DataLoader:
 
     def __len__(self) -> int:
         if isinstance(self.dataset, IterableDataset):
-            total = len(self.dataset)  # type: ignore[arg-type]  # one without a length has no number of batches
+            total = len(self.dataset)  # type: ignore[arg-type]  # it may have no length
             if self.batch_size is None:
                 return total
             return total // self.batch_size if self.drop_last else -(-total // self.batch_size)
@@ -112,7 +117,12 @@ def _as_it_is(sample: Any) -> Any:
 
 
 def _check(
-    dataset: Any, batch_size: int | None, shuffle: bool | None, sampler: Any, batch_sampler: Any, drop_last: bool
+    dataset: Any,
+    batch_size: int | None,
+    shuffle: bool | None,
+    sampler: Any,
+    batch_sampler: Any,
+    drop_last: bool,
 ) -> None:
     if sampler is not None and shuffle:
         raise ArgumentError("DataLoader: sampler and shuffle exclude each other")

@@ -1,7 +1,7 @@
 """Samplers: in which order, and in which groups, samples are asked for.
 
-A random sampler draws one key when its iteration begins. So an epoch's order depends on the generator's state at
-that moment alone, whatever else draws while it runs.
+A random sampler draws one key when its iteration begins. So an epoch's order depends on the generator's state
+at that moment alone, whatever else draws while it runs.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class RandomSampler(Sampler):
 
     Args:
         replacement: draw each independently of the others, so that samples may repeat.
-        num_samples: how many; by default as many as there are. Without replacement, more than there are begin anew.
+        num_samples: how many; by default as many as there are. Without replacement, more than there are begin
+            anew.
         generator: where the randomness comes from; by default the default generator.
 
     >>> import ingot
@@ -118,8 +119,8 @@ class SubsetRandomSampler(Sampler):
 class WeightedRandomSampler(Sampler):
     """Numbers of samples, drawn with probabilities in proportion to `weights`.
 
-    Without replacement, the numbers are those of the largest `log(u) / w`, with `u` uniform: Efraimidis & Spirakis
-    2006.
+    Without replacement, the numbers are those of the largest `log(u) / w`, with `u` uniform: Efraimidis &
+    Spirakis 2006.
 
     Raises:
         ArgumentError: for negative weights, or when more are wanted than have a weight.
@@ -138,9 +139,13 @@ class WeightedRandomSampler(Sampler):
         self.generator = generator
         positive = int((self.weights > 0).sum())
         if self.weights.ndim != 1 or (self.weights < 0).any() or not positive:
-            raise ArgumentError("WeightedRandomSampler: weights", expected="a sequence of numbers >= 0, not all 0")
+            raise ArgumentError(
+                "WeightedRandomSampler: weights", expected="a sequence of numbers >= 0, not all 0"
+            )
         if num_samples <= 0 or (not replacement and num_samples > positive):
-            raise ArgumentError(f"WeightedRandomSampler: num_samples is {num_samples}", found=f"{positive} with a weight")
+            raise ArgumentError(
+                f"WeightedRandomSampler: num_samples is {num_samples}", found=f"{positive} with a weight"
+            )
 
     def __iter__(self) -> Iterator[int]:
         key = next_key(self.generator)._array
@@ -180,5 +185,5 @@ class BatchSampler(Sampler):
                 yield batch
 
     def __len__(self) -> int:
-        total = len(self.sampler)  # type: ignore[arg-type]  # a sampler without a length has no number of batches
+        total = len(self.sampler)  # type: ignore[arg-type]  # it may have no length
         return total // self.batch_size if self.drop_last else -(-total // self.batch_size)
