@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from measure import Row, interleaved, overhead_row
-
 import ingot
+import numpy as np
 from ingot.nn import functional as F
+from measure import Row, interleaved, overhead_row
 
 
 def _softmax(x: np.ndarray) -> np.ndarray:

@@ -68,12 +68,8 @@ def rows() -> list[Row]:
 
 def main() -> int:
     """Print the figures; the status is 1 when a quiet run is over the limit."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--rounds", type=int, default=15, help="samples per subject (default %(default)s, at least 2)"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15, help="samples per subject (default %(default)s, at least 2)")
     samples = measure(max(2, parser.parse_args().rounds))
     for module, times in samples.items():
         print(f"import {module:6} median {statistics.median(times):6.1f} ms   minimum {min(times):6.1f} ms")

@@ -47,7 +47,9 @@ class Row:
         return "noisy" if self.noisy else "MISSED"
 
 
-def interleaved(subjects: Mapping[str, Callable[[], object]], *, seconds: float = 2.0, inner: int = 0) -> dict[str, Timing]:
+def interleaved(
+    subjects: Mapping[str, Callable[[], object]], *, seconds: float = 2.0, inner: int = 0
+) -> dict[str, Timing]:
     """Time subjects in turns for about `seconds` in all.
 
     Args:
@@ -74,7 +76,15 @@ def _calls_for(run: Callable[[], object], wanted: float) -> int:
     return max(1, int(wanted / once))
 
 
-def ratio_row(name: str, found: Mapping[str, Timing], subject: str, reference: str, limit: float | None, *, speedup: bool = False) -> Row:
+def ratio_row(
+    name: str,
+    found: Mapping[str, Timing],
+    subject: str,
+    reference: str,
+    limit: float | None,
+    *,
+    speedup: bool = False,
+) -> Row:
     """A row with subject's time over reference's, or with `speedup` the other way round (larger is better)."""
     a, b = found[subject], found[reference]
     figure = b.median / a.median if speedup else a.median / b.median
@@ -84,7 +94,16 @@ def ratio_row(name: str, found: Mapping[str, Timing], subject: str, reference: s
 def overhead_row(name: str, found: Mapping[str, Timing], subject: str, reference: str, limit: float) -> Row:
     """A row with how many microseconds the subject takes over the reference."""
     a, b = found[subject], found[reference]
-    return Row(name, _time(a.median), _time(b.median), 1e6 * (a.median - b.median), "us over", limit, False, a.noisy or b.noisy)
+    return Row(
+        name,
+        _time(a.median),
+        _time(b.median),
+        1e6 * (a.median - b.median),
+        "us over",
+        limit,
+        False,
+        a.noisy or b.noisy,
+    )
 
 
 def _time(seconds: float) -> str:

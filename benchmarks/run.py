@@ -23,7 +23,14 @@ MODULES = ("import_time", "eager", "chains", "net", "scale")
 
 def _show(rows: list[Row], title: str, console: Console) -> None:
     table = Table(title=title, title_justify="left")
-    for column, justify in (("what", "left"), ("Ingot", "right"), ("reference", "right"), ("figure", "right"), ("limit", "right"), ("", "left")):
+    for column, justify in (
+        ("what", "left"),
+        ("Ingot", "right"),
+        ("reference", "right"),
+        ("figure", "right"),
+        ("limit", "right"),
+        ("", "left"),
+    ):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for row in rows:
         limit = "" if row.limit is None else f"{'>=' if row.at_least else '<='} {row.limit:g}"
@@ -38,7 +45,7 @@ def main(names: list[str]) -> int:
         print(f"no benchmark {unknown[0]!r}; there are {', '.join(MODULES)}", file=sys.stderr)
         return 2
     console = Console()
-    console.print(f"Python {platform.python_version()}, {platform.processor() or platform.machine()}, other load {other_load():.1f}")
+    console.print(f"Python {platform.python_version()} on {platform.machine()}, other load {other_load():.1f}")
     missed = 0
     for name in names or MODULES:
         rows = importlib.import_module(name).rows()

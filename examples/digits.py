@@ -20,19 +20,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import ingot as torch
 import matplotlib
 import numpy as np
 import onnxruntime
+from ingot import nn
+from ingot.nn import functional as F
+from ingot.utils.data import DataLoader, TensorDataset
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-
-import ingot as torch
-from ingot import nn
-from ingot.nn import functional as F
-from ingot.utils.data import DataLoader, TensorDataset
 
 matplotlib.use("Agg")
 
@@ -64,7 +63,9 @@ def load_data() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training images and labels, test images and labels; one in five scans is held back."""
     digits = load_digits()
     images = (digits.images / 16.0).astype(np.float32)[:, None]
-    split = train_test_split(images, digits.target.astype(np.int64), test_size=0.2, stratify=digits.target, random_state=0)
+    split = train_test_split(
+        images, digits.target.astype(np.int64), test_size=0.2, stratify=digits.target, random_state=0
+    )
     return split[0], split[2], split[1], split[3]
 
 
@@ -72,7 +73,13 @@ def train(model: DigitsNet, images: np.ndarray, labels: np.ndarray, epochs: int,
     """Train with AdamW, showing the loss of every epoch."""
     loader = DataLoader(TensorDataset(torch.tensor(images), torch.tensor(labels)), batch_size=BATCH, shuffle=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.4f}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("training", total=epochs * len(loader), loss=float("nan"))
         for _ in range(epochs):
@@ -151,7 +158,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    program_path, onnx_path, picture = (options.output / name for name in ("digits.ingot", "digits.onnx", "mistakes.png"))
+    program_path, onnx_path, picture = (
+        options.output / name for name in ("digits.ingot", "digits.onnx", "mistakes.png")
+    )
     console = Console()
 
     torch.manual_seed(0)
@@ -183,7 +192,11 @@ def main() -> None:
             return model(batch)
 
     times = median_times(
-        {"eager": run_eager, "compiled": lambda: program(batch), "onnx": lambda: session.run(None, {"images": array})}
+        {
+            "eager": run_eager,
+            "compiled": lambda: program(batch),
+            "onnx": lambda: session.run(None, {"images": array}),
+        }
     )
 
     table = Table(title="Handwritten digits, from training to a file that runs anywhere")

@@ -8,9 +8,8 @@ It imports Ingot and NumPy alone; that the module which defined the model cannot
 import importlib.util
 import sys
 
-import numpy as np
-
 import ingot
+import numpy as np
 
 
 def main(program_path: str, inputs_path: str, outputs_path: str) -> None:

@@ -23,9 +23,9 @@ __all__ = [
     "as_tensor",
     "empty",
     "empty_like",
-    "full_like",
     "from_numpy",
     "full",
+    "full_like",
     "ones",
     "ones_like",
     "tensor",
@@ -146,7 +146,9 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     tensor([7, 7])
     """
     check_device(device)
-    found = EAGER.full(_sizes((size,)), fill_value, DType.of(dtype) if dtype is not None else DType.of(type(fill_value)))
+    found = EAGER.full(
+        _sizes((size,)), fill_value, DType.of(dtype) if dtype is not None else DType.of(type(fill_value))
+    )
     return found.requires_grad_() if requires_grad else found
 
 
@@ -291,7 +293,12 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
     else:
         sections = list(split_size_or_sections)
         if sum(sections) != total:
-            raise ShapeError("split: the sections do not add up", expected=str(total), found=str(sum(sections)), location=here())
+            raise ShapeError(
+                "split: the sections do not add up",
+                expected=str(total),
+                found=str(sum(sections)),
+                location=here(),
+            )
     pieces, start = [], 0
     for length in sections:
         pieces.append(EAGER.slice(input, dim, start, start + length))
@@ -347,7 +354,6 @@ def cpu(input: Any) -> Any:
     return input if isinstance(input._array, np.ndarray) else wrap(input._array.get())
 
 
-
 METHODS: Final[dict[str, Callable[..., Any]]] = {
     "add": add,
     "sub": sub,
@@ -374,6 +380,8 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "numel": numel,
     "transpose": transpose,
     "is_tensor": is_tensor,
-    **{name: METHODS[name] for name in ("add", "sub", "max", "min", "flatten", "split", "chunk", "unbind", "allclose", "equal")},
+    **{
+        name: METHODS[name]
+        for name in ("add", "sub", "max", "min", "flatten", "split", "chunk", "unbind", "allclose", "equal")
+    },
 }
-

@@ -42,9 +42,7 @@ class RemovableHandle:
 class Hooks(dict[int, tuple[Callable[..., Any], bool]]):
     """Hooks by number, in the order they run; each with whether it is given the keyword arguments too."""
 
-    def add(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
+    def add(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> RemovableHandle:
         """Add a hook behind the others, or before them."""
         number = next(_ids)
         entry = {number: (hook, with_kwargs)}

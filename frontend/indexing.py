@@ -39,7 +39,9 @@ def get(tensor: Tensor, index: Any) -> Any:
                 return _view(tensor, index)
             if index.__class__ is slice:
                 step = 1 if index.step is None else index.step
-                return _recorded_view(tensor, index, "slice", {"dim": 0, "start": index.start, "end": index.stop, "step": step})
+                return _recorded_view(
+                    tensor, index, "slice", {"dim": 0, "start": index.start, "end": index.stop, "step": step}
+                )
             if index.__class__ is int:
                 return _recorded_view(tensor, index, "select", {"dim": 0, "index": index})
     steps, advanced = _parse(tensor, items)
@@ -86,9 +88,7 @@ def _parse(tensor: Tensor, items: tuple[Any, ...]) -> tuple[list[tuple[str, dict
     items = tuple(_spread_masks(items))
     used = sum(1 for item in items if item is not None and item is not Ellipsis)
     if used > tensor.ndim:
-        raise IndexOutOfRange(
-            f"index: {used} indices for a tensor of {tensor.ndim} dimensions", location=here()
-        )
+        raise IndexOutOfRange(f"index: {used} indices for a tensor of {tensor.ndim} dimensions", location=here())
     if sum(1 for item in items if item is Ellipsis) > 1:
         raise IndexOutOfRange("index: more than one '...'", location=here())
     if Ellipsis in [i if i.__class__ in _BASIC else None for i in items]:
@@ -102,7 +102,17 @@ def _parse(tensor: Tensor, items: tuple[Any, ...]) -> tuple[list[tuple[str, dict
             steps.append(("unsqueeze", {"dim": dim}))
         elif isinstance(item, slice):
             if item != slice(None):
-                steps.append(("slice", {"dim": dim, "start": item.start, "end": item.stop, "step": 1 if item.step is None else item.step}))
+                steps.append(
+                    (
+                        "slice",
+                        {
+                            "dim": dim,
+                            "start": item.start,
+                            "end": item.stop,
+                            "step": 1 if item.step is None else item.step,
+                        },
+                    )
+                )
         elif isinstance(item, (TensorBase, list, np.ndarray)):
             advanced.append((dim, item if isinstance(item, TensorBase) else make_tensor(item)))
         elif isinstance(item, (int, np.integer)) or hasattr(item, "__ingot_size__"):
@@ -110,7 +120,9 @@ def _parse(tensor: Tensor, items: tuple[Any, ...]) -> tuple[list[tuple[str, dict
             continue
         else:
             raise IndexOutOfRange(
-                f"index: {item!r} is no index", expected="integers, slices, None, ..., tensors", location=here()
+                f"index: {item!r} is no index",
+                expected="integers, slices, None, ..., tensors",
+                location=here(),
             )
         dim += 1
     return steps, advanced
@@ -121,7 +133,9 @@ def _spread_masks(items: tuple[Any, ...]) -> list[Any]:
     found: list[Any] = []
     for item in items:
         if isinstance(item, bool):
-            raise IndexOutOfRange("index: True and False are no indices", location=here(), advice="use None or a mask tensor")
+            raise IndexOutOfRange(
+                "index: True and False are no indices", location=here(), advice="use None or a mask tensor"
+            )
         is_mask = isinstance(item, (TensorBase, np.ndarray, list)) and _is_bool(item)
         if not is_mask:
             found.append(item)
@@ -133,9 +147,13 @@ def _spread_masks(items: tuple[Any, ...]) -> list[Any]:
 
 
 def _is_bool(item: Any) -> bool:
-    array = item._array if isinstance(item, TensorBase) else np.asarray(item) if not isinstance(item, list) or not any(
-        isinstance(x, TensorBase) for x in item
-    ) else None
+    array = (
+        item._array
+        if isinstance(item, TensorBase)
+        else np.asarray(item)
+        if not isinstance(item, list) or not any(isinstance(x, TensorBase) for x in item)
+        else None
+    )
     return array is not None and array.dtype == np.bool_
 
 

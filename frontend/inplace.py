@@ -90,10 +90,14 @@ def _write(target: Tensor, array: Any) -> Tensor:
     except ValueError:
         if not out.flags.writeable:
             raise ShapeError(
-                "an in-place change of an expanded view: several elements share memory", location=here(), advice="clone() it first"
+                "an in-place change of an expanded view: several elements share memory",
+                location=here(),
+                advice="clone() it first",
             ) from None
         raise ShapeError(
-            "an in-place change needs other sizes", found=f"{list(array.shape)} into {list(out.shape)}", location=here()
+            "an in-place change needs other sizes",
+            found=f"{list(array.shape)} into {list(out.shape)}",
+            location=here(),
         ) from None
     storage_of(target).version += 1
     return target
@@ -102,15 +106,21 @@ def _write(target: Tensor, array: Any) -> Tensor:
 def method(name: str) -> Callable[..., Any] | None:
     """The in-place form of an op: `add_` computes `add` and assigns."""
     op = registry.find(f"ingot::{name[:-1]}")
-    if op is None or len(op.schema.outputs) != 1 or op.view or not op.schema.inputs or op.schema.inputs[0].kind != "Tensor":
+    if (
+        op is None
+        or len(op.schema.outputs) != 1
+        or op.view
+        or not op.schema.inputs
+        or op.schema.inputs[0].kind != "Tensor"
+    ):
         return None
     compute = entry(op)
     ufunc = single_ufunc(op)
 
     def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if ufunc is not None and not kwargs and mode.tracer is None and _plain(self, args):
-            if _in_place(ufunc, self, args):
-                return self
+        quick = ufunc is not None and not kwargs and mode.tracer is None and _plain(self, args)
+        if quick and _in_place(ufunc, self, args):
+            return self
         new = compute(self, *args, **kwargs)
         _check_cast(self, new, name)
         return assign(self, new)
@@ -154,7 +164,8 @@ def _in_place(ufunc: Any, target: Tensor, args: tuple[Any, ...]) -> bool:
 def _check_cast(target: Tensor, new: Tensor, name: str) -> None:
     if new.dtype.rank > target.dtype.rank:
         raise DTypeError(
-            f"{name}: the result is {new.dtype.name} and cannot be kept in a tensor of dtype {target.dtype.name}", location=here()
+            f"{name}: the result is {new.dtype.name} and cannot be kept in a tensor of dtype {target.dtype.name}",
+            location=here(),
         )
 
 

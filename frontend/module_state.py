@@ -40,7 +40,7 @@ class _Place:
 
     @property
     def tensor(self) -> Tensor:
-        return getattr(self.module, self.table)[self.name]  # type: ignore[no-any-return]
+        return getattr(self.module, self.table)[self.name]
 
     def assign(self, value: Tensor) -> None:
         old = self.tensor
@@ -62,25 +62,19 @@ def _places(module: Module, prefix: str) -> Iterator[tuple[str, _Place]]:
 
 def state_of(module: Module, prefix: str, keep_vars: bool) -> dict[str, Tensor]:
     """See `Module.state_dict`."""
-    return {
-        path: place.tensor if keep_vars else place.tensor.detach() for path, place in _places(module, prefix)
-    }
+    return {path: place.tensor if keep_vars else place.tensor.detach() for path, place in _places(module, prefix)}
 
 
 def load_into(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -> IncompatibleKeys:
     """See `Module.load_state_dict`."""
     if not isinstance(state, Mapping):
-        raise ArgumentError(
-            f"load_state_dict: the state is a {type(state).__name__}", expected="a dict of tensors"
-        )
+        raise ArgumentError(f"load_state_dict: the state is a {type(state).__name__}", expected="a dict of tensors")
     places = dict(_places(module, ""))
     missing = [path for path in places if path not in state]
     unexpected = [path for path in state if path not in places]
     problems = [f"missing     {path}" for path in missing] if strict else []
     problems += [f"unexpected  {path}" for path in unexpected] if strict else []
-    problems += [
-        text for path in places if path in state and (text := _misfit(path, state[path], places[path].tensor))
-    ]
+    problems += [text for path in places if path in state and (text := _misfit(path, state[path], places[path].tensor))]
     if problems:
         lines = "".join(f"\n  {text}" for text in problems)
         raise ArgumentError(f"load_state_dict: the state does not fit {type(module).__name__}{lines}")

@@ -7,10 +7,9 @@ state) belongs to the program; calls that update it do so after the results are 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
 
 from ..backends import get_backend
 from ..ir.arrays import is_array
@@ -166,14 +165,21 @@ class Program:
     def _arrays(self, signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
         if mode.tracer is not None:
             raise CaptureError(
-                "a program is called while another one is being captured", location=here(), advice="call the function it was captured from"
+                "a program is called while another one is being captured",
+                location=here(),
+                advice="call the function it was captured from",
             )
         values = _by_name(signature, args, kwargs)
         arrays: list[Any] = []
         for name, tree in zip(signature.parameters, signature.arguments, strict=True):
             leaves, found = flatten(values[name], lambda x: isinstance(x, TensorBase) or is_array(x))
             if found != tree:
-                raise ArgumentError(f"argument '{name}' has another structure than the captured one", expected=show_tree(tree), found=show_tree(found), location=here())
+                raise ArgumentError(
+                    f"argument '{name}' has another structure than the captured one",
+                    expected=show_tree(tree),
+                    found=show_tree(found),
+                    location=here(),
+                )
             for leaf in leaves:
                 if mode.grad and isinstance(leaf, TensorBase) and leaf._node is not None:
                     raise GradientError(
@@ -218,7 +224,11 @@ def show_tree(tree: Mapping[str, Any]) -> str:
 def _by_name(signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     names = signature.parameters
     if len(args) > len(names):
-        raise ArgumentError(f"{len(args)} arguments for a program that takes {len(names)}", expected=", ".join(names), location=here())
+        raise ArgumentError(
+            f"{len(args)} arguments for a program that takes {len(names)}",
+            expected=", ".join(names),
+            location=here(),
+        )
     values = dict(zip(names, args, strict=False))
     for name, value in kwargs.items():
         if name not in names or name in values:
@@ -231,14 +241,17 @@ def _by_name(signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, A
     return values
 
 
-def load(path: str | Path, *, backend: str = "numpy") -> Program:
+def load(path: str | Path, *, backend: str = "numpy", allow_ops: Sequence[str] = ()) -> Program:
     """Load a program file. Nothing in the file is run.
+
+    Args:
+        path: what `Program.save` wrote.
+        backend: what runs the program.
+        allow_ops: full names of registered ops outside of Ingot's own that the file may use.
 
     Raises:
         FileFormatError: when the file is not a program, damaged, or newer than this version reads.
     """
     from ..serialize import load as load_record
 
-    return Program(load_record(path), backend=backend)
-
-
+    return Program(load_record(path, allow_ops=allow_ops), backend=backend)

@@ -135,14 +135,26 @@ def next_key(generator: Generator | None = None) -> Any:
     return (generator or default_generator).next_key()
 
 
-def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Uniform numbers in [0, 1)."""
     check_device(device)
     found = EAGER.rand(next_key(generator), _sizes(size), DType.of(dtype or get_default_dtype()))
     return found.requires_grad_() if requires_grad else found
 
 
-def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Any:
     """Numbers from the standard normal distribution."""
     check_device(device)
     found = EAGER.randn(next_key(generator), _sizes(size), DType.of(dtype or get_default_dtype()))

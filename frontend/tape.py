@@ -29,7 +29,17 @@ from .tensor_base import wrap
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-__all__ = ["Leaf", "Plan", "TapeNode", "backward", "grad", "plan_of", "record", "record_binary", "record_unary"]
+__all__ = [
+    "Leaf",
+    "Plan",
+    "TapeNode",
+    "backward",
+    "grad",
+    "plan_of",
+    "record",
+    "record_binary",
+    "record_unary",
+]
 
 _sequence = itertools.count()
 
@@ -264,7 +274,11 @@ def _changed(node: TapeNode, name: str) -> GradientError:
 
 
 def _walk(
-    seeds: Sequence[tuple[Any, int, Any]], *, create_graph: bool, retain_graph: bool, targets: Mapping[Any, Any] | None
+    seeds: Sequence[tuple[Any, int, Any]],
+    *,
+    create_graph: bool,
+    retain_graph: bool,
+    targets: Mapping[Any, Any] | None,
 ) -> dict[tuple[int, int], Any]:
     """Push gradients from the seeds back to the leaves; returns those of the targets, by (id of node, index)."""
     from .dispatch import EAGER
@@ -408,6 +422,8 @@ def grad(
     if not allow_unused and any(result is None for result in results):
         unused = [i for i, result in enumerate(results) if result is None]
         raise GradientError(
-            f"grad: the outputs do not depend on input {unused[0]}", location=here(), advice="pass allow_unused=True to get None"
+            f"grad: the outputs do not depend on input {unused[0]}",
+            location=here(),
+            advice="pass allow_unused=True to get None",
         )
     return results

@@ -142,11 +142,15 @@ class Tensor(TensorBase, Operators):
         """
         if requires_grad and self._node is None:
             if not self.dtype.is_floating_point:
-                raise GradientError(f"only floating-point tensors have gradients, not {self.dtype.name}", location=here())
+                raise GradientError(
+                    f"only floating-point tensors have gradients, not {self.dtype.name}", location=here()
+                )
             self._node = Leaf(self)
         elif not requires_grad and self._node is not None:
             if not isinstance(self._node, Leaf):
-                raise GradientError("requires_grad can only be changed on leaves", location=here(), advice="use detach()")
+                raise GradientError(
+                    "requires_grad can only be changed on leaves", location=here(), advice="use detach()"
+                )
             self._node = None
         return self
 
@@ -223,7 +227,9 @@ class Tensor(TensorBase, Operators):
         """
         self._leaves_graph("numpy()")
         if self._node is not None:
-            raise GradientError("numpy(): the tensor requires a gradient", location=here(), advice="use detach().numpy()")
+            raise GradientError(
+                "numpy(): the tensor requires a gradient", location=here(), advice="use detach().numpy()"
+            )
         return self._array if isinstance(self._array, np.ndarray) else self._array.get()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -236,7 +242,9 @@ class Tensor(TensorBase, Operators):
         self._leaves_graph("item()")
         if self._array.size != 1:
             raise ArgumentError(
-                "item(): the tensor does not hold a single element", found=f"sizes {list(self._array.shape)}", location=here()
+                "item(): the tensor does not hold a single element",
+                found=f"sizes {list(self._array.shape)}",
+                location=here(),
             )
         value = self._array.item()
         return value if isinstance(value, (bool, int, float)) else float(value)
@@ -381,7 +389,9 @@ class Tensor(TensorBase, Operators):
         found = EAGER.reshape(self, _spread(shape))
         if found._array.size and not np.may_share_memory(found._array, self._array):
             raise ArgumentError(
-                "view: the elements do not lie in memory as the new sizes need", location=here(), advice="use reshape(...)"
+                "view: the elements do not lie in memory as the new sizes need",
+                location=here(),
+                advice="use reshape(...)",
             )
         return found  # type: ignore[no-any-return]
 

@@ -129,7 +129,7 @@ def _promote_pair(a: DType, b: DType) -> DType:
         return a if a.rank > b.rank else b
     if {a, b} == {float16, bfloat16}:
         return float32
-    small, large = sorted((a, b), key=lambda d: (d.itemsize, d.is_signed))
+    _, large = sorted((a, b), key=lambda d: (d.itemsize, d.is_signed))
     if large.kind == "int" and uint8 in (a, b) and large.itemsize == 1:
         return int16
     return large
@@ -164,9 +164,7 @@ def result_dtype(dimensioned: list[DType], zero_dim: list[DType], numbers: list[
         found = group[0]
         for other in group[1:]:
             found = _table[found, other]
-        if result is None:
-            result = found
-        elif found.rank > result.rank:
+        if result is None or found.rank > result.rank:
             result = found
     if result is None:
         raise ArgumentError("result_type: no operands")

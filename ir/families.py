@@ -16,6 +16,7 @@ from .algebra import TYPES, Proxy, run_raw, type_of
 from .arrays import algebra_of, namespace, quiet_reset, quiet_set
 from .dtypes import DType, bfloat16, get_default_dtype, int64, result_dtype
 from .errors import DTypeError, IndexOutOfRange, ShapeError
+from .graph_sizes import bounds_in
 from .nest import build_nest
 from .nest_arrays import run_nest
 from .primitives import PRIMITIVES
@@ -65,8 +66,10 @@ def _memoised(infer: Infer) -> Infer:
     def remembered(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
         if size_context() is not None:
             return infer(types, attrs)
-        # 1, 1.0 and True are equal as keys, and are not one attribute.
-        key = (tuple(types), get_default_dtype(), *attrs.items(), *map(type, attrs.values()))
+        # 1, 1.0 and True are equal as keys, and are not one attribute. Size variables of one name are equal
+        # whatever their bounds, which decide what is inferred and belong to the result.
+        bounds = bounds_in(types, attrs)
+        key = (tuple(types), get_default_dtype(), bounds, *attrs.items(), *map(type, attrs.values()))
         try:
             found = memo.get(key)
         except TypeError:  # an attribute that holds an array
@@ -121,9 +124,9 @@ def elementwise(
         device = next((t.device for t in types if isinstance(t, TensorType) and t.device), None)
         return (TensorType(dtype, sizes, device),)
 
-    facts: dict[str, Any] = dict(body=scalar, grad=grad, onnx=onnx, fast=fast, view=view, inverse=inverse)
-    facts |= dict(promotes=promotes, promotion=promotion)
-    op = _register("elementwise", signature, infer, kernel, {**facts, "doc": doc, "version": version})
+    facts = {"body": scalar, "grad": grad, "onnx": onnx, "fast": fast, "view": view, "inverse": inverse, "doc": doc}
+    facts |= {"promotes": promotes, "promotion": promotion, "version": version}
+    op = _register("elementwise", signature, infer, kernel, facts)
     return op
 
 
@@ -256,7 +259,9 @@ def broadcast_sizes(schema: Schema, types: Sequence[Type]) -> tuple[Size, ...]:
     return result
 
 
-def _broadcast_pair(schema: Schema, a: tuple[Size, ...], b: tuple[Size, ...], types: Sequence[Type]) -> tuple[Size, ...]:
+def _broadcast_pair(
+    schema: Schema, a: tuple[Size, ...], b: tuple[Size, ...], types: Sequence[Type]
+) -> tuple[Size, ...]:
     if len(a) < len(b):
         a, b = b, a
     sizes = list(a)
@@ -434,7 +439,9 @@ def composite(signature: str, **facts: Any) -> Callable[[Callable[..., Any]], Op
         kernel = own or (decomposed if fast is None else _fast_kernel(schema.name, fast, infer))
         facts.setdefault("grad", {})
         facts.setdefault("onnx", NotExportable("it is exported as its decomposition"))
-        op = _register("composite", signature, infer, kernel, {"body": function, "doc": function.__doc__ or "", **facts})
+        op = _register(
+            "composite", signature, infer, kernel, {"body": function, "doc": function.__doc__ or "", **facts}
+        )
         op.extras["reference"] = decomposed
         return op
 
@@ -458,7 +465,9 @@ def normalise_dim(op: str, dim: int, ndim: int) -> int:
     if -ndim <= dim < ndim:
         return dim + ndim if dim < 0 else dim
     raise IndexOutOfRange(
-        f"{op}: dim {dim} is out of range", expected=f"{-ndim} <= dim < {ndim}", found=f"a tensor of {ndim} dimensions"
+        f"{op}: dim {dim} is out of range",
+        expected=f"{-ndim} <= dim < {ndim}",
+        found=f"a tensor of {ndim} dimensions",
     )
 
 

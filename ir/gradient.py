@@ -116,7 +116,13 @@ def _through_rules(
     attrs: Mapping[str, Any],
 ) -> dict[int, Any]:
     rules = _rules(op)
-    names = {"F": F, "g": g[0] if len(g) == 1 else tuple(g), "T": TypeNames(op, input_types, output_types[0]), **saved, **attrs}
+    names = {
+        "F": F,
+        "g": g[0] if len(g) == 1 else tuple(g),
+        "T": TypeNames(op, input_types, output_types[0]),
+        **saved,
+        **attrs,
+    }
     found: dict[int, Any] = {}
     shared: dict[str, Any] = {}
     for name, positions in _positions(op, wanted, len(input_types)).items():
@@ -227,7 +233,12 @@ def _floating(value: Any) -> bool:
 
 
 def _through_decomposition(
-    F: Any, op: Op, wanted: Sequence[int], g: Sequence[Any], saved: Mapping[str, Any], attrs: Mapping[str, Any]
+    F: Any,
+    op: Op,
+    wanted: Sequence[int],
+    g: Sequence[Any],
+    saved: Mapping[str, Any],
+    attrs: Mapping[str, Any],
 ) -> dict[int, Any]:
     """The gradient of a composite without one of its own: its decomposition, computed again and walked back."""
     assert op.body is not None

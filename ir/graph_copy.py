@@ -87,9 +87,7 @@ def _copy_node(node: Node, point: InsertionPoint, values: dict[Value, Value]) ->
 
 
 def _copy_header(block: Block, parent: Node, values: dict[Value, Value]) -> Block:
-    assert parent.block is not None
-    new = Block(parent.block.graph)
-    parent.attach(new)
+    new = parent.add_block()
     for param in block.params:
         values[param] = new.add_param(param.type, param.name, param.location)
     return new

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .sizes import SizeExpr, bounds, variables
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bounds",
     "attribute_variables",
+    "bounds_in",
     "same_type_and_bounds",
     "size_bounds",
     "size_variables",
@@ -43,8 +44,27 @@ def size_variables(type_: Type) -> list[SizeExpr]:
     >>> size_variables(TensorType(dtypes.float32, (sizes.var("B"), 3, sizes.var("T") + 1)))
     [B, T]
     """
-    sizes = (size for tensor in tensor_types(type_) for size in tensor.sizes)
-    return [variable for size in sizes if isinstance(size, SizeExpr) for variable in variables(size)]
+    tensors = (type_,) if isinstance(type_, TensorType) else tensor_types(type_)
+    found: list[SizeExpr] = []
+    for tensor in tensors:
+        for size in tensor.sizes:
+            if isinstance(size, SizeExpr):
+                found.extend(variables(size))
+    return found
+
+
+def bounds_in(types: Iterable[Type], attrs: Mapping[str, Any]) -> tuple[tuple[str, Bounds], ...]:
+    """Names and bounds of the size variables in types and attributes.
+
+    They complete a key made of these: variables of one name are equal whatever their bounds.
+    """
+    found: list[SizeExpr] = []
+    for type_ in types:
+        found.extend(size_variables(type_))
+    for value in attrs.values():
+        if type(value) is SizeExpr or type(value) is tuple:
+            found.extend(attribute_variables(value))
+    return tuple([(str(variable), bounds(variable)) for variable in found])
 
 
 def same_type_and_bounds(a: Type, b: Type) -> bool:

@@ -29,7 +29,17 @@ from .scalar import TREES, Const, Expr, SizeLeaf
 from .sizes import Size, SizeExpr, equal
 from .types import TensorType, Type
 
-__all__ = ["COMBINERS", "Letter", "Nest", "NestBuilder", "NestOutput", "Operand", "Read", "Scatter", "build_nest"]
+__all__ = [
+    "COMBINERS",
+    "Letter",
+    "Nest",
+    "NestBuilder",
+    "NestOutput",
+    "Operand",
+    "Read",
+    "Scatter",
+    "build_nest",
+]
 
 # Combiner: (the value of an empty reduction, or None where there is none; whether the result is an index)
 COMBINERS: Final[dict[str, tuple[Any, bool]]] = {
@@ -219,7 +229,13 @@ class NestBuilder:
         return read
 
     def scatter(
-        self, base: Operand | TensorType, letters: Sequence[Letter], at: Sequence[Any], value: Expr, combiner: str, fill: Any = 0
+        self,
+        base: Operand | TensorType,
+        letters: Sequence[Letter],
+        at: Sequence[Any],
+        value: Expr,
+        combiner: str,
+        fill: Any = 0,
     ) -> Scatter:
         """`base` (an operand, or a type filled with `fill`) with `value` combined in at computed places."""
         if isinstance(base, Operand):
@@ -243,9 +259,7 @@ class NestBuilder:
             raise ShapeError(f"{self.op}: {what}", expected=expected, found=found)
 
 
-def build_nest(
-    op: str, function: Callable[..., Any], types: Sequence[Any], attrs: Mapping[str, Any]
-) -> Nest:
+def build_nest(op: str, function: Callable[..., Any], types: Sequence[Any], attrs: Mapping[str, Any]) -> Nest:
     """Run a nest function over types. Absent operands are passed as None, a `Tensor[]` as a tuple."""
     flat: list[Type] = []
 

@@ -213,6 +213,16 @@ class Node:
 
     # -- blocks
 
+    def add_block(self) -> Block:
+        """A new, empty block of this node, behind those it has."""
+        from .block import Block
+
+        if self.block is None:
+            raise ArgumentError(f"{self} was erased")
+        block = Block(self.block.graph)
+        self.attach(block)
+        return block
+
     def attach(self, block: Block) -> None:
         """Make a block that was built on its own a block of this node, behind those it has.
 

@@ -49,7 +49,9 @@ def erf(np: Any, x: Any) -> Any:
     small = np.asarray(x).astype(np.float64)
     a = np.abs(small)
     z = a * a
-    low = (((1.85777706184603153e-1 * z + 3.16112374387056560e0) * z + 1.13864154151050156e2) * z + 3.77485237685302021e2) * z
+    low = (
+        ((1.85777706184603153e-1 * z + 3.16112374387056560e0) * z + 1.13864154151050156e2) * z + 3.77485237685302021e2
+    ) * z
     low = low + 3.20937758913846947e3
     low_d = (((z + 2.36012909523441209e1) * z + 2.44024637934444173e2) * z + 1.28261652607737228e3) * z
     low_d = low_d + 2.84423683343917062e3
@@ -81,8 +83,12 @@ def _integer_power(x: Any, y: Any) -> Any:
 
 
 def _power(x: Any, y: Any) -> Any:
-    if isinstance(y, (int, float)) or getattr(x, "dtype", None) is not None and x.dtype.kind == "f":
-        return np.power(x, y) if not (isinstance(y, int) and y < 0 and x.dtype.kind in "iu") else _integer_power(x, np.asarray(y, x.dtype))
+    if isinstance(y, (int, float)) or (getattr(x, "dtype", None) is not None and x.dtype.kind == "f"):
+        return (
+            np.power(x, y)
+            if not (isinstance(y, int) and y < 0 and x.dtype.kind in "iu")
+            else _integer_power(x, np.asarray(y, x.dtype))
+        )
     return _integer_power(x, y)
 
 
@@ -108,10 +114,28 @@ _ALL: Final = (
     _p("sub", 2, "number", "x - y", "subtract"),
     _p("mul", 2, "same", "x * y; on bools, logical and", "multiply"),
     _p("div", 2, "float", "x / y, IEEE 754: x/0 is an infinity or NaN", "divide"),
-    _p("floordiv", 2, "number", "quotient rounded towards minus infinity, as Python's; an integer over 0 is 0", "floor_divide"),
-    _p("mod", 2, "number", "remainder with the divisor's sign, as Python's; an integer by 0 is 0", "remainder"),
+    _p(
+        "floordiv",
+        2,
+        "number",
+        "quotient rounded towards minus infinity, as Python's; an integer over 0 is 0",
+        "floor_divide",
+    ),
+    _p(
+        "mod",
+        2,
+        "number",
+        "remainder with the divisor's sign, as Python's; an integer by 0 is 0",
+        "remainder",
+    ),
     _p("fmod", 2, "number", "remainder with the dividend's sign, as C's fmod; an integer by 0 is 0", "fmod"),
-    _p("pow", 2, "number", "x to the y; integers: a negative exponent gives 0 unless the base is 1 or -1", _power),
+    _p(
+        "pow",
+        2,
+        "number",
+        "x to the y; integers: a negative exponent gives 0 unless the base is 1 or -1",
+        _power,
+    ),
     _p("neg", 1, "number", "-x", "negative"),
     _p("abs", 1, "number", "absolute value; the smallest integer stays as it is", "absolute"),
     _p("sign", 1, "number", "-1, 0 or 1; NaN stays NaN", _sign),

@@ -67,7 +67,9 @@ class Op:
     body: Callable[..., Any] | None = None
     fast: Callable[..., Any] | None = None
     scratch: Callable[..., Any] | None = None
-    grad: Mapping[str | tuple[str, ...], Callable[..., Any]] | NotDifferentiable = NotDifferentiable("no gradient declared")
+    grad: Mapping[str | tuple[str, ...], Callable[..., Any]] | NotDifferentiable = NotDifferentiable(
+        "no gradient declared"
+    )
     onnx: Any = NotExportable("no ONNX form declared")
     view: bool = False
     inverse: Callable[..., Any] | None = None
@@ -122,9 +124,7 @@ def lookup(name: str) -> Op:
     found = _ops.get(name) or _ops.get(f"ingot::{name}")
     if found is None:
         close = difflib.get_close_matches(name, _ops, 3)
-        raise UnsupportedError(
-            f"unknown op {name!r}", advice=f"close names: {', '.join(close)}" if close else ""
-        )
+        raise UnsupportedError(f"unknown op {name!r}", advice=f"close names: {', '.join(close)}" if close else "")
     return found
 
 

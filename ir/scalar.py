@@ -20,7 +20,18 @@ from .errors import ArgumentError, DTypeError
 from .primitives import PRIMITIVES, Primitive
 from .sizes import SizeExpr
 
-__all__ = ["ARRAYS", "TREES", "Arg", "Const", "Expr", "SizeLeaf", "arguments", "evaluate", "trace_scalar", "walk"]
+__all__ = [
+    "ARRAYS",
+    "TREES",
+    "Arg",
+    "Const",
+    "Expr",
+    "SizeLeaf",
+    "arguments",
+    "evaluate",
+    "trace_scalar",
+    "walk",
+]
 
 Number = bool | int | float
 

@@ -68,7 +68,7 @@ class Parameter:
             raise ArgumentError(f"{op}: {self.name} is None", expected=str(self))
         if not self.is_list:
             return self._one(value, op)
-        if isinstance(value, Sequence) and not isinstance(value, str) or isinstance(value, np.ndarray):
+        if (isinstance(value, Sequence) and not isinstance(value, str)) or isinstance(value, np.ndarray):
             items = tuple(self._one(item, op) for item in value)
         else:
             items = (self._one(value, op),) * (self.count or 1)
@@ -145,7 +145,8 @@ class Schema:
         positional = [p for p in self.parameters if not p.keyword_only]
         if len(args) > len(positional):
             raise ArgumentError(
-                f"{self.name}: takes {len(positional)} positional arguments, not {len(args)}", expected=self.text
+                f"{self.name}: takes {len(positional)} positional arguments, not {len(args)}",
+                expected=self.text,
             )
         given = {p.name: value for p, value in zip(positional, args, strict=False)}
         names = {p.name for p in self.parameters}
@@ -224,7 +225,13 @@ def parse_schema(text: str) -> Schema:
     outputs = tuple(_split(result[1:-1])) if result.startswith("(") else (result,)
     attributes = tuple(p for p in parameters if not p.is_input)
     return Schema(
-        name.split("::")[-1], tuple(parameters), outputs, text.strip(), inputs, attributes, variadic[0] if variadic else None
+        name.split("::")[-1],
+        tuple(parameters),
+        outputs,
+        text.strip(),
+        inputs,
+        attributes,
+        variadic[0] if variadic else None,
     )
 
 

@@ -169,8 +169,7 @@ class GraphActions(AttributeActions):
         count = len(self.last.blocks)
         if token.text != f"block{count}":
             self.fail(token, "blocks are numbered from 0", f"block{count}")
-        block = Block(self.new)
-        self.last.attach(block)
+        block = self.last.add_block()
         for name, type_, location in params:
             self.values[name.text] = block.add_param(type_, self.fresh(name), location)
         self.around.append(self.point)

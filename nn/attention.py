@@ -157,7 +157,7 @@ class MultiheadAttention(Module):
 
 def _batch_first(x: Tensor, alone: bool, batch_first: bool) -> Tensor:
     if alone:
-        return EAGER.unsqueeze(x, 0)  # type: ignore[no-any-return]
+        return EAGER.unsqueeze(x, 0)
     return x if batch_first else x.transpose(0, 1)
 
 
@@ -165,7 +165,7 @@ def _additive(mask: Tensor, like: Tensor) -> Tensor:
     """Where a mask is true, minus infinity; a mask of floats as it is."""
     if mask.dtype is not bool_:
         return mask
-    return EAGER.where(mask, float("-inf"), EAGER.full((), 0.0, like.dtype))  # type: ignore[no-any-return]
+    return EAGER.where(mask, float("-inf"), EAGER.full((), 0.0, like.dtype))
 
 
 def _plus(scores: Tensor, mask: Tensor | None) -> Tensor:

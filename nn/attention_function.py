@@ -57,10 +57,10 @@ def scaled_dot_product_attention(
     weights = EAGER.softmax(scores, -1)
     if dropout_p:
         weights = EAGER.dropout(weights, next_key(), dropout_p)
-    return EAGER.matmul(weights, value)  # type: ignore[no-any-return]
+    return EAGER.matmul(weights, value)
 
 
 def _masked(scores: Tensor, mask: Tensor) -> Tensor:
     if mask.dtype is bool_:
-        return EAGER.where(mask, scores, float("-inf"))  # type: ignore[no-any-return]
+        return EAGER.where(mask, scores, float("-inf"))
     return scores + mask

@@ -23,8 +23,7 @@ class _Dropout(Module):
 
 
 class Dropout(_Dropout):
-    """In training, each element 0 with probability p and otherwise divided by 1 - p; in evaluation, the
-    input.
+    """In training, each element is 0 with probability p, else divided by 1 - p; in evaluation, the input.
 
     Any sizes. The randomness comes from the default generator. Srivastava et al. 2014.
 

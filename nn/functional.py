@@ -1,7 +1,8 @@
 """`nn.functional`: what layers compute, as functions with PyTorch's names and argument orders.
 
 Where a function is an op, it is called with the op's own arguments; what is more than one op (padding by
-name, updates of running statistics, draws of keys) is written here. Losses live in `loss_functions`.
+name, updates of running statistics, draws of keys) is written here. Activations live in
+`activation_functions`, losses in `loss_functions`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,24 @@ from ..frontend.autograd import no_grad
 from ..frontend.dispatch import EAGER
 from ..frontend.random import next_key
 from ..frontend.tensor import Tensor
-from ..ir.dtypes import DType
 from ..ir.errors import ArgumentError, ShapeError, UnsupportedError
+from .activation_functions import (
+    elu,
+    gelu,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    log_softmax,
+    logsigmoid,
+    relu,
+    relu6,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    tanh,
+    written_into,
+)
 from .attention_function import scaled_dot_product_attention
 from .loss_functions import (
     binary_cross_entropy,
@@ -71,113 +88,12 @@ __all__ = [
 Pair = int | Sequence[int]
 
 
-# ------------------------------------------------------------------------------------------------ activations
-
-
-def _into(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
-    return input.copy_(result) if inplace else result  # type: ignore[no-any-return]
-
-
-def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """max(input, 0)."""
-    result = EAGER.relu(input)
-    return _into(input, result, True) if inplace else result  # type: ignore[no-any-return]
-
-
-def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """input limited to [0, 6]."""
-    return hardtanh(input, 0.0, 6.0, inplace)
-
-
-def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """input where positive, else negative_slope * input."""
-    return _into(input, EAGER.leaky_relu(input, negative_slope), inplace)
-
-
-def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """input where positive, else alpha * (exp(input) - 1)."""
-    return _into(input, EAGER.elu(input, alpha), inplace)
-
-
-def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
-    """input times the normal distribution function of input; `approximate="tanh"` is close to it.
-
-    Raises:
-        ArgumentError: for any other `approximate`.
-    """
-    if approximate not in ("none", "tanh"):
-        raise ArgumentError(f"gelu: approximate is {approximate!r}", expected="'none' or 'tanh'")
-    return EAGER.gelu(input, approximate=approximate)  # type: ignore[no-any-return]
-
-
-def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """input * sigmoid(input)."""
-    return _into(input, EAGER.silu(input), inplace)
-
-
-def sigmoid(input: Tensor) -> Tensor:
-    """1 / (1 + exp(-input))."""
-    return EAGER.sigmoid(input)  # type: ignore[no-any-return]
-
-
-def logsigmoid(input: Tensor) -> Tensor:
-    """The logarithm of the sigmoid, without overflow."""
-    return -softplus(-input, 1.0, float("inf"))
-
-
-def tanh(input: Tensor) -> Tensor:
-    """The hyperbolic tangent."""
-    return EAGER.tanh(input)  # type: ignore[no-any-return]
-
-
-def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """log(1 + exp(beta * input)) / beta; input itself where beta * input is above the threshold."""
-    return EAGER.softplus(input, beta, threshold)  # type: ignore[no-any-return]
-
-
-def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """input limited to [min_val, max_val].
-
-    Raises:
-        ArgumentError: when min_val is above max_val.
-    """
-    if min_val > max_val:
-        raise ArgumentError("hardtanh: min_val is above max_val", found=f"{min_val} > {max_val}")
-    return _into(input, EAGER.hardtanh(input, min_val, max_val), inplace)
-
-
-def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """input * min(max(input + 3, 0), 6) / 6."""
-    return _into(input, EAGER.hardswish(input), inplace)
-
-
-def _default_dim(ndim: int) -> int:
-    """PyTorch's rule where no `dim` is given."""
-    return 0 if ndim in (0, 1, 3) else 1
-
-
-def softmax(input: Tensor, dim: int | None = None, *, dtype: DType | str | None = None) -> Tensor:
-    """exp(input) over its sum along `dim`.
-
-    Args:
-        dtype: cast the input to it first.
-    """
-    x = input if dtype is None else input.to(dtype)
-    return EAGER.softmax(x, _default_dim(x.ndim) if dim is None else dim)  # type: ignore[no-any-return]
-
-
-def log_softmax(input: Tensor, dim: int | None = None, *, dtype: DType | str | None = None) -> Tensor:
-    """The logarithm of `softmax`."""
-    x = input if dtype is None else input.to(dtype)
-    return EAGER.log_softmax(x, _default_dim(x.ndim) if dim is None else dim)  # type: ignore[no-any-return]
-
-
 # ---------------------------------------------------------------------------------------- linear, convolution
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input @ weight.T + bias; input (..., in), weight (out, in), bias (out), result (..., out)."""
-    return EAGER.linear(input, weight, bias)  # type: ignore[no-any-return]
+    return EAGER.linear(input, weight, bias)
 
 
 def conv2d(
@@ -207,8 +123,8 @@ def conv2d(
     if isinstance(padding, str):
         input, padding = _named_padding(input, weight, stride, padding, dilation)
     if input.ndim == 3:
-        return EAGER.conv2d(EAGER.unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)[0]  # type: ignore[no-any-return]
-    return EAGER.conv2d(input, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
+        return EAGER.conv2d(EAGER.unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)[0]
+    return EAGER.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
 def _named_padding(
@@ -265,7 +181,7 @@ def avg_pool2d(
     count_include_pad: bool = True,
 ) -> Tensor:
     """The mean of each window; input (N, C, H, W) or (C, H, W). The stride is the window unless given."""
-    return EAGER.avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad)  # type: ignore[no-any-return]
+    return EAGER.avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
@@ -275,7 +191,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] |
     """
     sizes = tuple(output_size) if isinstance(output_size, Sequence) else (output_size, output_size)
     wanted = tuple(input.shape[i - 2] if size is None else size for i, size in enumerate(sizes))
-    return EAGER.adaptive_avg_pool2d(input, wanted)  # type: ignore[no-any-return]
+    return EAGER.adaptive_avg_pool2d(input, wanted)
 
 
 # ---------------------------------------------------------------------------------------------- normalization
@@ -292,7 +208,7 @@ def layer_norm(
 
     `normalized_shape` is the sizes of those dimensions, and of weight and bias.
     """
-    return EAGER.layer_norm(input, tuple(normalized_shape), weight, bias, eps)  # type: ignore[no-any-return]
+    return EAGER.layer_norm(input, tuple(normalized_shape), weight, bias, eps)
 
 
 def batch_norm(
@@ -320,7 +236,7 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ArgumentError("batch_norm: no running statistics", advice="pass them, or training=True")
-        return EAGER.batch_norm_inference(input, running_mean, running_var, weight, bias, eps=eps)  # type: ignore[no-any-return]
+        return EAGER.batch_norm_inference(input, running_mean, running_var, weight, bias, eps=eps)
     count = _values_per_channel(input)
     output, mean, var = EAGER.batch_norm_training(input, weight, bias, eps=eps)
     if running_mean is not None or running_var is not None:
@@ -329,7 +245,7 @@ def batch_norm(
                 _move(running_mean, mean, momentum)
             if running_var is not None:
                 _move(running_var, EAGER.div(EAGER.mul(var, count), count - 1), momentum)
-    return output  # type: ignore[no-any-return]
+    return output
 
 
 def _values_per_channel(input: Tensor) -> Any:
@@ -362,8 +278,8 @@ def group_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Groups of channels brought to mean 0 and variance 1 sample by sample; then scale and shift by channel."""
-    return EAGER.group_norm(input, num_groups, weight, bias, eps)  # type: ignore[no-any-return]
+    """Groups of channels brought to mean 0 and variance 1 by sample; then scale and shift by channel."""
+    return EAGER.group_norm(input, num_groups, weight, bias, eps)
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
@@ -375,18 +291,18 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between vectors along `dim`; norms count as `eps` at least."""
     lengths = [EAGER.clamp(_norm(x, 2.0, dim, keepdim=True), min=eps) for x in (x1, x2)]
-    return EAGER.sum(x1 / lengths[0] * (x2 / lengths[1]), dim)  # type: ignore[no-any-return]
+    return EAGER.sum(x1 / lengths[0] * (x2 / lengths[1]), dim)
 
 
 def _norm(x: Tensor, p: float, dim: int, keepdim: bool) -> Tensor:
     if p == 2.0:
-        return EAGER.sqrt(EAGER.sum(x * x, dim, keepdim))  # type: ignore[no-any-return]
+        return EAGER.sqrt(EAGER.sum(x * x, dim, keepdim))
     size = EAGER.abs(x)
     if p == 1.0:
-        return EAGER.sum(size, dim, keepdim)  # type: ignore[no-any-return]
+        return EAGER.sum(size, dim, keepdim)
     if p == float("inf"):
-        return EAGER.amax(size, dim, keepdim)  # type: ignore[no-any-return]
-    return EAGER.pow(EAGER.sum(EAGER.pow(size, p), dim, keepdim), 1.0 / p)  # type: ignore[no-any-return]
+        return EAGER.amax(size, dim, keepdim)
+    return EAGER.pow(EAGER.sum(EAGER.pow(size, p), dim, keepdim), 1.0 / p)
 
 
 # -------------------------------------------------------------------------------- dropout, embedding, padding
@@ -404,7 +320,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         raise ArgumentError("dropout: p is not a probability", expected="0 <= p <= 1", found=f"p={p}")
     if not training or p == 0.0:
         return input
-    return _into(input, EAGER.dropout(input, next_key(), p), inplace)
+    return written_into(input, EAGER.dropout(input, next_key(), p), inplace)
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -416,7 +332,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     if not training or p == 0.0:
         return dropout(input, p, training=False)
     mask = dropout(EAGER.full((*input.shape[:-2], 1, 1), 1.0, input.dtype), p)
-    return _into(input, input * mask, inplace)
+    return written_into(input, input * mask, inplace)
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
@@ -432,7 +348,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
                 f"embedding: padding_idx is {padding_idx}", expected=f"-{rows} <= padding_idx < {rows}"
             )
         padding_idx %= rows
-    return EAGER.embedding(input, weight, padding_idx)  # type: ignore[no-any-return]
+    return EAGER.embedding(input, weight, padding_idx)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
@@ -443,7 +359,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     if num_classes == -1:
         num_classes = int(EAGER.amax(tensor).item()) + 1
-    return EAGER.one_hot(tensor, num_classes)  # type: ignore[no-any-return]
+    return EAGER.one_hot(tensor, num_classes)
 
 
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
@@ -458,4 +374,4 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     """
     if mode != "constant":
         raise UnsupportedError(f"pad: mode {mode!r}", expected="'constant'")
-    return EAGER.pad(input, tuple(pad), mode, 0.0 if value is None else value)  # type: ignore[no-any-return]
+    return EAGER.pad(input, tuple(pad), mode, 0.0 if value is None else value)

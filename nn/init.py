@@ -41,7 +41,7 @@ __all__ = [
 
 def _set(tensor: Tensor, value: Any) -> Tensor:
     with no_grad():
-        return tensor.copy_(value)  # type: ignore[no-any-return]
+        return tensor.copy_(value)
 
 
 def _drawn(tensor: Tensor, generator: Generator | None, op: Any) -> Any:
@@ -83,7 +83,7 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Fill with normal numbers that lie in [a, b]: quantiles of uniform numbers between the bounds' shares."""
+    """Fill with normal numbers that lie in [a, b]: quantiles of uniform numbers between the bounds'."""
     if not std > 0 or not a < b:
         raise ArgumentError(
             "trunc_normal_: out of range", expected="std > 0 and a < b", found=f"std={std} a={a} b={b}"

@@ -31,7 +31,7 @@ def reduced(losses: Tensor, reduction: str) -> Tensor:
         raise ArgumentError(f"reduction is {reduction!r}", expected="'mean', 'sum' or 'none'")
     if reduction == "none":
         return losses
-    return EAGER.mean(losses) if reduction == "mean" else EAGER.sum(losses)  # type: ignore[no-any-return]
+    return EAGER.mean(losses) if reduction == "mean" else EAGER.sum(losses)
 
 
 def _stretched(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,17 +47,17 @@ def _stretched(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """The squared distances of input and target."""
-    return EAGER.mse_loss(*_stretched(input, target), reduction)  # type: ignore[no-any-return]
+    return EAGER.mse_loss(*_stretched(input, target), reduction)
 
 
 def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """The absolute distances of input and target."""
-    return EAGER.l1_loss(*_stretched(input, target), reduction)  # type: ignore[no-any-return]
+    return EAGER.l1_loss(*_stretched(input, target), reduction)
 
 
 def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """The absolute distances less beta / 2; below beta, the squared ones over 2 * beta. Girshick 2015."""
-    return EAGER.smooth_l1_loss(*_stretched(input, target), reduction, beta)  # type: ignore[no-any-return]
+    return EAGER.smooth_l1_loss(*_stretched(input, target), reduction, beta)
 
 
 def huber_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", delta: float = 1.0) -> Tensor:
@@ -86,7 +86,7 @@ def binary_cross_entropy_with_logits(
         weight: of each element, broadcast.
         pos_weight: of the positive side, broadcast.
     """
-    return EAGER.binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)  # type: ignore[no-any-return]
+    return EAGER.binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)
 
 
 def binary_cross_entropy(
@@ -119,7 +119,7 @@ def nll_loss(
         weight: of each class, (C). The mean is over the weights.
         ignore_index: targets of this number do not count.
     """
-    return EAGER.nll_loss(input, target, weight, ignore_index, reduction)  # type: ignore[no-any-return]
+    return EAGER.nll_loss(input, target, weight, ignore_index, reduction)
 
 
 def cross_entropy(
@@ -151,7 +151,7 @@ def cross_entropy(
     """
     if target.dtype.is_floating_point:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
-    return EAGER.cross_entropy(  # type: ignore[no-any-return]
+    return EAGER.cross_entropy(
         input,
         target,
         weight,
@@ -185,4 +185,4 @@ def _soft_cross_entropy(
     if reduction != "mean":
         return reduced(losses, reduction)
     # PyTorch divides by the number of samples, which for (C) is 1.
-    return EAGER.mean(losses)  # type: ignore[no-any-return]
+    return EAGER.mean(losses)

@@ -112,8 +112,9 @@ class _BatchNorm(Module):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Every feature brought to mean 0 and variance 1 over the batch; then scale and shift. Ioffe & Szegedy
-    2015.
+    """Every feature brought to mean 0 and variance 1 over the batch; then scale and shift.
+
+    Ioffe & Szegedy 2015.
 
     Input and output (N, C) or (N, C, L). In training, the batch's statistics are used, and the running ones
     take the share `momentum` of them (of the unbiased variance); in evaluation, the running ones are used.
@@ -145,8 +146,9 @@ class BatchNorm2d(_BatchNorm):
 
 
 class LayerNorm(Module):
-    """The last dimensions brought to mean 0 and variance 1, sample by sample; then scale and shift. Ba et al.
-    2016.
+    """The last dimensions brought to mean 0 and variance 1, sample by sample; then scale and shift.
+
+    Ba et al. 2016.
 
     Input and output (..., *normalized_shape); weight and bias of sizes `normalized_shape`.
 
@@ -199,8 +201,7 @@ class LayerNorm(Module):
 
 
 class GroupNorm(Module):
-    """Each group of channels brought to mean 0 and variance 1, sample by sample; then scale and shift by
-    channel.
+    """Groups of channels brought to mean 0 and variance 1 by sample; then scale and shift by channel.
 
     Input and output (N, C, ...); weight and bias (C). Wu & He 2018.
 

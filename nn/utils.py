@@ -38,7 +38,7 @@ def get_total_norm(tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0) -
     """
     found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     if not found:
-        return zeros(())  # type: ignore[no-any-return]
+        return zeros(())
     p = float(norm_type)
     if p == float("inf"):
         return _largest([EAGER.amax(EAGER.abs(t)) for t in found])
@@ -48,14 +48,14 @@ def get_total_norm(tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0) -
     total = powers[0]
     for power in powers[1:]:
         total = total + power
-    return EAGER.sqrt(total) if p == 2.0 else EAGER.pow(total, 1.0 / p)  # type: ignore[no-any-return]
+    return EAGER.sqrt(total) if p == 2.0 else EAGER.pow(total, 1.0 / p)
 
 
 def _largest(values: list[Any]) -> Tensor:
     found = values[0]
     for value in values[1:]:
         found = EAGER.maximum(found, value)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 @no_grad()
@@ -112,7 +112,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     >>> parameters_to_vector([ingot.ones(2), ingot.zeros(1, 2)]).tolist()
     [1.0, 1.0, 0.0, 0.0]
     """
-    return EAGER.cat([p.reshape(-1) for p in parameters])  # type: ignore[no-any-return]
+    return EAGER.cat([p.reshape(-1) for p in parameters])
 
 
 @no_grad()

@@ -180,8 +180,7 @@ class ConstantLR(_Factors):
 
 
 class LinearLR(_Factors):
-    """The learning rate times a factor that goes straight from `start_factor` to `end_factor` in
-    `total_iters` steps."""
+    """The learning rate times a factor that goes straight from one to another in `total_iters` steps."""
 
     def __init__(
         self,
@@ -237,8 +236,10 @@ class LambdaLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Half a cosine from the initial learning rate down to `eta_min` in `T_max` steps. Loshchilov & Hutter
-    2016."""
+    """Half a cosine from the initial learning rate down to `eta_min` in `T_max` steps.
+
+    Loshchilov & Hutter 2016.
+    """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         self.T_max = T_max
@@ -251,8 +252,7 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class OneCycleLR(LRScheduler):
-    """Up to `max_lr` and down again in one cycle of `total_steps` (or `epochs * steps_per_epoch`). Smith
-    2017.
+    """Up to `max_lr` and down again in a cycle of `total_steps` or `epochs * steps_per_epoch`. Smith 2017.
 
     Args:
         max_lr: the largest learning rate, or one per group.
@@ -294,7 +294,7 @@ class OneCycleLR(LRScheduler):
         self.total_steps = total_steps
         self.anneal_strategy = anneal_strategy
         count = len(optimizer.param_groups)
-        tops = list(max_lr) if isinstance(max_lr, (list, tuple)) else [max_lr] * count
+        tops = [max_lr] * count if isinstance(max_lr, (int, float)) else list(max_lr)
         self._points = [
             _cycle(total_steps, pct_start, top, div_factor, final_div_factor, three_phase) for top in tops
         ]

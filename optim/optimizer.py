@@ -222,6 +222,6 @@ def _taken_over(old: Tensor | None, value: Any, dtype: DType) -> Tensor:
     """A saved entry as this optimizer's tensor; one that exists keeps its identity."""
     new = wrap((value._array if isinstance(value, Tensor) else np.asarray(value)).astype(dtype.np))
     if old is None:
-        return new  # type: ignore[no-any-return]
+        return new
     with no_grad():
-        return old.copy_(new)  # type: ignore[no-any-return]
+        return old.copy_(new)

@@ -14,8 +14,9 @@ __all__ = ["SGD"]
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent: `p -= lr * g`, or with momentum `b = momentum * b + (1 - dampening) * g; p
-    -= lr * b`.
+    """Stochastic gradient descent: `p -= lr * g`.
+
+    With momentum, `b = momentum * b + (1 - dampening) * g` takes the place of `g`.
 
     The first `b` is `g` itself, undamped. With `nesterov`, the step goes along `g + momentum * b`. Sutskever
     et al. 2013, in PyTorch's formulation.

@@ -125,9 +125,9 @@ def _blocks(targets: list[Any], gradient: Any) -> list[tuple[Any, list[Any]]]:
 
 def zeros_for(parameter: Tensor) -> Tensor:
     """State of a parameter's sizes and dtype, all 0; never part of a capture."""
-    return wrap(namespace(parameter._array).zeros_like(parameter._array, order="C"))  # type: ignore[no-any-return]
+    return wrap(namespace(parameter._array).zeros_like(parameter._array, order="C"))
 
 
 def zero_count(parameter: Tensor, dtype: DType = float64) -> Tensor:
     """A step count of 0 on the parameter's device, a float64 without dimensions."""
-    return wrap(namespace(parameter._array).zeros((), dtype.np))  # type: ignore[no-any-return]
+    return wrap(namespace(parameter._array).zeros((), dtype.np))

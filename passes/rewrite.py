@@ -115,7 +115,7 @@ class Rewriter:
             IngotError: when the rules go on without end.
         """
         for node in self.graph.nodes():
-            self._queue(node)
+            self.revisit(node)
         limit = 1000 + 100 * len(self._waiting)
         while self._waiting:
             node = self._waiting.popleft()
@@ -125,11 +125,6 @@ class Rewriter:
                 if self.changes > limit:
                     raise IngotError(f"rewriting @{self.graph.name} does not come to an end", found=f"at {node}")
         return self.changes > 0
-
-    def _queue(self, node: Node) -> None:
-        if node not in self._queued:
-            self._queued.add(node)
-            self._waiting.append(node)
 
     def _visit(self, node: Node) -> bool:
         if any(native(self, node) for native in self.natives):
@@ -174,6 +169,12 @@ class Rewriter:
         builder = Builder(self.graph, InsertionPoint.before(node))
         return GraphAlgebra(builder, node.location, node.path)
 
+    def revisit(self, node: Node) -> None:
+        """Look at a node (again) before the end."""
+        if node not in self._queued:
+            self._queued.add(node)
+            self._waiting.append(node)
+
     def replace(self, old: Value, new: Value, made: Sequence[Node] = ()) -> None:
         """Let the users of `old` use `new`, remove what is unused then, and look again at all that this concerns.
 
@@ -181,8 +182,8 @@ class Rewriter:
             made: nodes that were written for it.
         """
         for node in made:
-            self._queue(node)
-        self._queue_users(old)
+            self.revisit(node)
+        self.revisit_users(old)
         producer, name = old.node, old.name
         old.replace_uses(new)
         if producer is not None:
@@ -190,13 +191,13 @@ class Rewriter:
             if producer.block is None and new.node in made:
                 new.name = name
 
-    def _queue_users(self, value: Value) -> None:
+    def revisit_users(self, value: Value) -> None:
         """Look again at the nodes that use a value, and at those behind them as far as a pattern reaches."""
         values: list[Value] = [value]
         for _ in range(max(self.rules.reach, 1)):
             users = {use.node: None for v in values for use in v.walk_uses()}
             for node in users:
-                self._queue(node)
+                self.revisit(node)
             values = [output for node in users for output in node.outputs]
 
     def remove_unused(self, nodes: Iterable[Node]) -> None:

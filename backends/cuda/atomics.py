@@ -74,5 +74,7 @@ def _merged(dtype: DType) -> str:
 
 
 ATOMICS: Final = {
-    f"atomic_{combiner}_{dtype.short}": _atomic(combiner, dtype) for combiner in _COMBINERS for dtype in by_short.values()
+    f"atomic_{combiner}_{dtype.short}": _atomic(combiner, dtype)
+    for combiner in _COMBINERS
+    for dtype in by_short.values()
 }

@@ -1,7 +1,7 @@
 """What is particular to CUDA among the printer's languages.
 
 The text needs no header, so NVRTC takes it as it is. It must be compiled with `OPTIONS`: by default, CUDA fuses
-multiplications and additions.
+multiplications and additions; and hexadecimal numbers are C++17.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .atomics import ATOMICS
 
 __all__ = ["CUDA", "OPTIONS"]
 
-OPTIONS: Final = ("--fmad=false",)
+OPTIONS: Final = ("--std=c++17", "--fmad=false")
 
 _HEADER: Final = """\
 typedef unsigned char u8;

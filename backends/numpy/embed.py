@@ -1,29 +1,38 @@
 """Kernels as text: the source of a Python function together with all that it refers to.
 
 A kernel of ours is a plain function. Emitted source must run without Ingot, so the function's own text is copied
-into it, and so is the text of every module-level function, class and constant that it names, wherever that is
-defined. Modules of Python and NumPy are imported. The two things of Ingot that kernels touch besides arrays,
-dtypes and errors, are replaced with the few lines of `STAND_INS`.
+into it, and so is the text of every module-level function, class and constant that it refers to, wherever that is
+defined. Modules of Python and NumPy are imported. The two things of Ingot's that kernels touch, dtypes and errors,
+are replaced with a few lines of their own.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
-import dis
 import inspect
 import sys
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from ...ir import dtypes, errors
 from ...ir.errors import UnsupportedError
+from .definitions import (
+    attributes_of,
+    bound_names,
+    closure_of,
+    free_names,
+    function_text,
+    renamed,
+    segment,
+    source_module,
+    statements,
+)
 
-__all__ = ["STAND_IN_ERRORS", "Embedder", "can_embed"]
+__all__ = ["STAND_IN_ERRORS", "Embedder", "why_not_embedded"]
 
 _ROOT = __name__.partition(".backends.")[0]
 
@@ -45,190 +54,204 @@ class DType:
     def of(value):
         return value if isinstance(value, DType) else DType.known[np.dtype(value)]'''
 
-_DTYPE_OBJECTS = "\n".join(
-    f'{d.name if d.kind != "bool" else "bool_"} = DType("{d.name}", "{d.kind}", '
-    f"{'np.bool_' if d.kind == 'bool' else 'np.' + d.name})"
-    for d in (dtypes.bool_, *(d for d in dtypes.by_short.values() if d.kind != "bool" and d is not dtypes.bfloat16))
-)
-
-_ERROR = '''\
+_ERROR_CLASS = '''\
 class {name}({base}):
     """Raised in place of Ingot's error of the same name."""
 
     def __init__(self, what, **details):
         super().__init__("; ".join([what, *(f"{{k}}: {{v}}" for k, v in details.items() if v)]))'''
 
-_BASES = {"IndexOutOfRange": "IndexError", "DTypeError": "TypeError"}
+_ERROR_BASES = {"IndexOutOfRange": "IndexError", "DTypeError": "TypeError"}
 
-# Names of error classes in emitted source; who loads it in a process with Ingot puts the true classes there.
+# Whoever loads an emitted source in a process that has Ingot puts the true error classes in place of these.
 STAND_IN_ERRORS = tuple(name for name in errors.__all__ if name != "IngotError")
 
+Owner = tuple[str, str]  # the module and what it is called there
 
-@dataclass(slots=True)
-class _Piece:
-    """A definition in emitted source."""
 
-    text: str
-    names: tuple[str, ...]
+def _attribute_name(dtype: dtypes.DType) -> str:
+    return "bool_" if dtype.kind == "bool" else dtype.name
+
+
+_DTYPE_NAMES = {_attribute_name(d): d for d in dtypes.by_short.values()}
+
+
+def _dtype_object(name: str) -> str:
+    dtype = _DTYPE_NAMES[name]
+    home = "ml_dtypes" if dtype is dtypes.bfloat16 else "np"
+    return f'{name} = DType("{dtype.name}", "{dtype.kind}", {home}.{name})'
 
 
 @dataclass(slots=True)
 class Embedder:
-    """Collects definitions for one source, each once, those that others need first.
+    """Collects definitions for one source, each once, after those that it needs.
 
     Attributes:
         imports: import statements.
-        pieces: definitions in an order in which they can be executed.
+        pieces: definitions, by the name under which each was asked for first.
     """
 
     imports: dict[str, None] = field(default_factory=dict)
     pieces: dict[str, str] = field(default_factory=dict)
-    _owners: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _names: dict[Owner, str] = field(default_factory=dict)
+    _taken: set[str] = field(default_factory=set)
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Keep names for other uses."""
+        self._taken.update(names)
 
     def function(self, function: Callable[..., Any]) -> str:
-        """Embed a function; returns its name in the source.
+        """Embed a function or class; returns its name in the source.
 
         Raises:
-            UnsupportedError: when its text cannot be had or refers to what cannot be copied; says what.
+            UnsupportedError: when its text cannot be had, or refers to what cannot be copied; says what.
         """
         plain = inspect.unwrap(function)
+        module = sys.modules.get(getattr(plain, "__module__", ""))
+        name = getattr(plain, "__name__", "")
+        if module is not None and getattr(module, name, None) is plain:
+            return self._named(module, name)
         if not isinstance(plain, FunctionType):
             raise UnsupportedError(f"the source of {plain!r:.60} cannot be had")
-        module = sys.modules.get(plain.__module__)
-        name = plain.__name__
-        if name.isidentifier() and module is not None and getattr(module, name, None) is plain:
-            return self._named(module, name)
         return self._local(plain)
+
+    def _take(self, owner: Owner, wanted: str) -> str:
+        """A name for something new, other than those in use."""
+        name, count = wanted, 1
+        while name in self._taken:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._taken.add(name)
+        self._names[owner] = name
+        return name
 
     # -- definitions
 
     def _named(self, module: ModuleType, name: str) -> str:
         """Embed what a module defines under a name."""
         owner = (module.__name__, name)
-        if name in self._owners:
-            if self._owners[name] == owner:
-                return name
-            raise UnsupportedError(
-                f"two kernels use different things called {name!r}", found=f"{self._owners[name][0]} and {module.__name__}"
-            )
-        stand_in = self._stand_in(module, name)
-        if stand_in:
-            return name
-        statement = _statements(module).get(name)
+        if owner in self._names:
+            return self._names[owner]
+        if module is errors:
+            self.pieces[name] = _ERROR_CLASS.format(name=self._take(owner, name), base=_ERROR_BASES.get(name, "ValueError"))
+            return self._names[owner]
+        if module is dtypes:
+            return self._dtype(name)
+        statement = statements(module).get(name)
         if statement is None:
             raise UnsupportedError(f"{module.__name__}.{name} is not defined by a plain statement")
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
-            self._imported(module, name, statement)
-            return name
-        for bound in _bound_names(statement):
-            self._owners[bound] = (module.__name__, bound)
-        self._define(name, _segment(module, statement), module.__dict__, module)
-        return name
+            return self._imported(module, name, statement)
+        own = {bound: self._take((module.__name__, bound), bound) for bound in bound_names(statement)}
+        self._define(own[name], segment(module, statement), own, module, {})
+        return own[name]
 
     def _local(self, function: FunctionType) -> str:
         """Embed a function that was defined within another one, or a lambda."""
-        name = f"kernel_{len(self._owners)}" if function.__name__ == "<lambda>" else function.__name__
         owner = (function.__module__, f"{function.__qualname__}@{id(function)}")
-        while name in self._owners and self._owners[name] != owner:
-            name += "_"
-        if name in self._owners:
-            return name
-        text = _function_text(function, name)
-        self._owners[name] = owner
-        closure = dict(zip(function.__code__.co_freevars, (_cell(c) for c in function.__closure__ or ()), strict=True))
-        self._define(name, text, {**function.__globals__, **closure}, sys.modules.get(function.__module__), closure)
+        if owner in self._names:
+            return self._names[owner]
+        plain = "kernel" if function.__name__ == "<lambda>" else function.__name__
+        name = self._take(owner, plain)
+        module = sys.modules.get(function.__module__)
+        self._define(name, function_text(function, plain), {plain: name}, module, closure_of(function))
         return name
 
     def _define(
-        self, name: str, text: str, known: dict[str, Any], module: ModuleType | None, closure: dict[str, Any] | None = None
+        self, name: str, text: str, own: dict[str, str], module: ModuleType | None, closure: dict[str, Any]
     ) -> None:
-        for other in _free_names(text):
-            if other in self._owners and other not in (closure or {}):
-                if module is not None and self._owners[other][1] == other and other not in known:
-                    continue
-            if other not in known:
-                if not hasattr(builtins, other):
-                    raise UnsupportedError(f"{name} refers to {other!r}, which is not known")
-                continue
-            if closure and other in closure:
-                self._value(other, closure[other])
-            elif module is not None and self._owners.get(other) != (module.__name__, other):
-                self._named(module, other)
-        self.pieces[name] = text
+        names = dict(own)
+        for other in free_names(text):
+            if other in closure:
+                names[other] = self._value(f"{name}.{other}", other, closure[other])
+            elif module is not None and hasattr(module, other):
+                names[other] = self._named(module, other)
+            elif not hasattr(builtins, other):
+                raise UnsupportedError(f"{name} refers to {other!r}, which is not known")
+        self.pieces[name] = renamed(text, names)
 
-    def _value(self, name: str, value: Any) -> None:
+    def _value(self, owner: str, name: str, value: Any) -> str:
         """Embed what a closure holds."""
-        if isinstance(value, FunctionType):
-            made = self.function(value)
-            if made != name:
-                self.pieces[name] = f"{name} = {made}"
-            return
+        if isinstance(value, (FunctionType, type)):
+            return self.function(value)
         if isinstance(value, ModuleType):
-            self._module(name, value, ())
-            return
+            return self._module(("", f"{owner}"), name, value, [])
+        if isinstance(value, dtypes.DType):
+            return self._dtype(_attribute_name(value))
         if not _is_literal(value):
             raise UnsupportedError(f"a kernel holds {name!r}, a {type(value).__name__}, which cannot be written as text")
-        self._owners[name] = ("", name)
-        self.pieces[name] = f"{name} = {value!r}"
+        found = self._take(("", owner), name)
+        self.pieces[found] = f"{found} = {value!r}"
+        return found
 
     # -- imports
 
-    def _imported(self, module: ModuleType, name: str, statement: ast.Import | ast.ImportFrom) -> None:
-        value = getattr(module, name)
+    def _imported(self, module: ModuleType, name: str, statement: ast.Import | ast.ImportFrom) -> str:
+        owner, value = (module.__name__, name), getattr(module, name)
         if isinstance(value, ModuleType):
-            self._module(name, value, _attributes_of(module, name))
-            return
+            return self._module(owner, name, value, attributes_of(module, name))
         assert isinstance(statement, ast.ImportFrom)
-        source = _source_module(module, statement)
+        source = source_module(module, statement)
         original = next(alias.name for alias in statement.names if (alias.asname or alias.name) == name)
-        if not _is_ours(source.__name__):
-            self._owners[name] = (module.__name__, name)
-            self.imports[f"from {source.__name__} import {original}" + (f" as {name}" if name != original else "")] = None
-            return
-        self._named(source, original)
-        if original != name:
-            self._owners[name] = (module.__name__, name)
-            self.pieces[name] = f"{name} = {original}"
+        if _is_ours(source.__name__):
+            self._names[owner] = self._named(source, original)
+            return self._names[owner]
+        return self._import(owner, f"from {source.__name__} import {original}", original)
 
-    def _module(self, name: str, value: ModuleType, attributes: tuple[str, ...]) -> None:
-        """A module as a name: an import, or for one of ours an object with what is used of it."""
-        self._owners[name] = ("", name)
+    def _module(self, owner: Owner, name: str, value: ModuleType, attributes: list[str]) -> str:
+        """A module under a name: an import, or for one of ours an object with what is used of it."""
         if not _is_ours(value.__name__):
-            text = f"import {value.__name__}"
-            self.imports[text if value.__name__ == name else f"{text} as {name}"] = None
-            return
+            return self._import(owner, f"import {value.__name__}", name)
         entries = ", ".join(f"{a}={self._named(value, a)}" for a in attributes)
         self.imports["from types import SimpleNamespace"] = None
-        self.pieces[name] = f"{name} = SimpleNamespace({entries})"
+        found = self._take(owner, name)
+        self.pieces[found] = f"{found} = SimpleNamespace({entries})"
+        return found
 
-    def _stand_in(self, module: ModuleType, name: str) -> bool:
-        if module.__name__ == errors.__name__:
-            self._owners[name] = (module.__name__, name)
-            self.pieces[name] = _ERROR.format(name=name, base=_BASES.get(name, "ValueError"))
-            return True
-        if module.__name__ != dtypes.__name__:
-            return False
-        for own in ("DType", *(("bool_" if d.kind == "bool" else d.name) for d in dtypes.by_short.values())):
-            self._owners.setdefault(own, (module.__name__, own))
-        self.imports["import numpy as np"] = None
-        self.pieces.setdefault("DType", f"{_DTYPE_CLASS}\n\n\n{_DTYPE_OBJECTS}")
+    def _import(self, owner: Owner, statement: str, name: str) -> str:
+        imported = statement.rpartition(" ")[2]
+        text = statement if imported == name else f"{statement} as {name}"
+        if text in self.imports:
+            self._names[owner] = name
+            return name
+        found = self._take(owner, name)
+        self.imports[statement if imported == found else f"{statement} as {found}"] = None
+        return found
+
+    # -- stand-ins
+
+    def _dtype(self, name: str) -> str:
+        owner = (dtypes.__name__, name)
+        if owner in self._names:
+            return self._names[owner]
+        if name == "DType":
+            self._import(("", "np"), "import numpy", "np")
+            self.pieces[name] = _DTYPE_CLASS
+            self._take(owner, name)
+            for other in _DTYPE_NAMES:
+                if other != "bfloat16":
+                    self._dtype(other)
+            return name
+        if name not in _DTYPE_NAMES:
+            raise UnsupportedError(f"a kernel uses {dtypes.__name__}.{name}, which emitted source does not have")
+        self._dtype("DType")
+        if owner in self._names:
+            return self._names[owner]
         if name == "bfloat16":
-            self.imports["import ml_dtypes"] = None
-            self.pieces.setdefault("bfloat16", 'bfloat16 = DType("bfloat16", "float", ml_dtypes.bfloat16)')
-        return True
+            self._import(("", "ml_dtypes"), "import ml_dtypes", "ml_dtypes")
+        found = self._take(owner, name)
+        self.pieces[found] = renamed(_dtype_object(name), {name: found}) if found != name else _dtype_object(name)
+        return found
 
 
 @lru_cache(maxsize=4096)
-def can_embed(function: Callable[..., Any]) -> str | None:
+def why_not_embedded(function: Callable[..., Any]) -> str | None:
     """Why a kernel cannot be copied into emitted source, or None if it can."""
     try:
         Embedder().function(function)
     except UnsupportedError as error:
         return error.what
     return None
-
-
-# -------------------------------------------------------------------------------------------------------- reading
 
 
 def _is_ours(module: str) -> bool:
@@ -239,133 +262,3 @@ def _is_literal(value: Any) -> bool:
     if isinstance(value, (tuple, list)):
         return all(map(_is_literal, value))
     return value is None or isinstance(value, (bool, int, float, str))
-
-
-def _cell(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=256)
-def _module_text(module: ModuleType) -> str:
-    try:
-        return inspect.getsource(module)
-    except (OSError, TypeError):
-        raise UnsupportedError(f"the source of module {module.__name__} cannot be had") from None
-
-
-@lru_cache(maxsize=256)
-def _module_tree(module: ModuleType) -> ast.Module:
-    return ast.parse(_module_text(module))
-
-
-@lru_cache(maxsize=256)
-def _statements(module: ModuleType) -> dict[str, ast.stmt]:
-    """The statement that binds each module-level name; the last one counts, as it does when the module runs."""
-    return {name: statement for statement in _top_level(_module_tree(module).body) for name in _bound_names(statement)}
-
-
-def _top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    for statement in body:
-        yield statement
-        if isinstance(statement, ast.If) and "TYPE_CHECKING" not in ast.dump(statement.test):
-            yield from _top_level(statement.body)
-            yield from _top_level(statement.orelse)
-
-
-def _bound_names(statement: ast.stmt) -> list[str]:
-    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-        return [statement.name]
-    if isinstance(statement, (ast.Import, ast.ImportFrom)):
-        return [alias.asname or alias.name.partition(".")[0] for alias in statement.names]
-    targets: list[ast.expr] = []
-    if isinstance(statement, ast.Assign):
-        targets = statement.targets
-    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-        targets = [statement.target]
-    return [n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)]
-
-
-def _segment(module: ModuleType, statement: ast.stmt) -> str:
-    """The statement's text, decorators included; an annotated assignment loses its annotation."""
-    lines = _module_text(module).splitlines()
-    if isinstance(statement, ast.AnnAssign):
-        assert statement.value is not None
-        value = ast.get_source_segment(_module_text(module), statement.value)
-        return f"{ast.unparse(statement.target)} = {value}"
-    first = min([statement.lineno, *(d.lineno for d in getattr(statement, "decorator_list", ()))])
-    return textwrap.dedent("\n".join(lines[first - 1 : statement.end_lineno]))
-
-
-def _source_module(module: ModuleType, statement: ast.ImportFrom) -> ModuleType:
-    package = module.__package__ or ""
-    if statement.level:
-        parts = package.split(".")
-        package = ".".join(parts[: len(parts) - statement.level + 1])
-        return sys.modules[f"{package}.{statement.module}" if statement.module else package]
-    return sys.modules[statement.module or ""]
-
-
-def _attributes_of(module: ModuleType, name: str) -> tuple[str, ...]:
-    """What a module uses of another one: the x of every `name.x`."""
-    found = {
-        node.attr: None
-        for node in ast.walk(_module_tree(module))
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
-    }
-    return tuple(found)
-
-
-def _function_text(function: FunctionType, name: str) -> str:
-    try:
-        text = textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError):
-        raise UnsupportedError(f"the source of {function.__qualname__} cannot be had") from None
-    if function.__name__ != "<lambda>":
-        return text.rstrip("\n")
-    return f"{name} = {_lambda_text(function)}"
-
-
-def _lambda_text(function: FunctionType) -> str:
-    """The text of a lambda, which `inspect` gives only with the statement around it."""
-    path = inspect.getsourcefile(function)
-    text = inspect.getsource(sys.modules[function.__module__]) if path else ""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Lambda) and node.lineno == function.__code__.co_firstlineno:
-            code = compile(ast.Expression(node), "<lambda>", "eval").co_consts[0]
-            if isinstance(code, CodeType) and _same_code(code, function.__code__):
-                found = ast.get_source_segment(text, node)
-                assert found is not None
-                return f"({found})"
-    raise UnsupportedError(f"the source of a lambda in {function.__module__} cannot be had")
-
-
-def _same_code(a: CodeType, b: CodeType) -> bool:
-    return (a.co_code, a.co_names, a.co_varnames, repr(a.co_consts)) == (
-        b.co_code,
-        b.co_names,
-        b.co_varnames,
-        repr(b.co_consts),
-    )
-
-
-@lru_cache(maxsize=4096)
-def _free_names(text: str) -> tuple[str, ...]:
-    """The global names that a definition reads, annotations left out, in order of appearance."""
-    import __future__
-
-    code = compile(text, "<definition>", "exec", __future__.annotations.compiler_flag, dont_inherit=True)
-    found: dict[str, None] = {}
-    stored: set[str] = set()
-    waiting = [code]
-    while waiting:
-        current = waiting.pop()
-        for instruction in dis.get_instructions(current):
-            if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-                found[instruction.argval] = None
-            elif instruction.opname in ("STORE_NAME", "STORE_GLOBAL"):
-                stored.add(instruction.argval)
-        waiting.extend(c for c in current.co_consts if isinstance(c, CodeType))
-    return tuple(n for n in found if n not in stored and n not in ("__name__", "__qualname__", "__module__"))

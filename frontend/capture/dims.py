@@ -52,7 +52,8 @@ class DynamicSizes:
             raise ArgumentError(f"dynamic_shapes: {name}: dimension {dim} is {spec!r}", expected="a name or a Dim")
         if size < wanted.min or (wanted.max is not None and size > wanted.max):
             raise ArgumentError(
-                f"dynamic_shapes: {name}: the example's size lies outside of {wanted}", found=f"{size} in dimension {dim}"
+                f"dynamic_shapes: {name}: the example's size lies outside of {wanted}",
+                found=f"{size} in dimension {dim}",
             )
         known = self._variables.get(wanted.name)
         if known is None:

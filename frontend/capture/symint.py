@@ -24,7 +24,7 @@ def as_size(value: Any) -> Any:
 class SymInt:
     """A dynamic size in a traced program."""
 
-    __slots__ = ("_tracer", "__ingot_size__")
+    __slots__ = ("__ingot_size__", "_tracer")
 
     def __init__(self, size: SizeExpr, tracer: Any) -> None:
         self.__ingot_size__ = size

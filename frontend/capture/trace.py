@@ -184,7 +184,10 @@ def _nested(given: Any, i: int) -> Any:
         return None
     if isinstance(given, (tuple, list)) and i < len(given):
         return given[i]
-    raise ArgumentError(f"dynamic_shapes: {given!r} for a nested argument", expected="a sequence with an entry for each of its tensors")
+    raise ArgumentError(
+        f"dynamic_shapes: {given!r} for a nested argument",
+        expected="a sequence with an entry for each of its tensors",
+    )
 
 
 def _flatten_result(result: Any) -> tuple[list[Any], Tree]:
@@ -194,7 +197,9 @@ def _flatten_result(result: Any) -> tuple[list[Any], Tree]:
         raise CaptureError(f"the program's result: {error.what}", expected=error.expected) from None
 
 
-def _reachable_state(func: Callable[..., Any]) -> tuple[dict[int, str], dict[int, tuple[str, Any]], list[Any]]:
+def _reachable_state(
+    func: Callable[..., Any],
+) -> tuple[dict[int, str], dict[int, tuple[str, Any]], list[Any]]:
     """Modules by id with their paths, named tensors by id, and the tensors that may get a `.grad`."""
     modules: dict[int, str] = {}
     names: dict[int, tuple[str, Any]] = {}

@@ -82,7 +82,9 @@ class Tracer:
         """Close the graph over the program's outputs and the state it has changed."""
         results = [self.value_of(x) for x in outputs]
         self._settle_anonymous()
-        updates = {key: now for key, (tensor, before) in self.state.items() if (now := self.value_of(tensor)) is not before}
+        updates = {
+            key: now for key, (tensor, before) in self.state.items() if (now := self.value_of(tensor)) is not before
+        }
         self.graph.set_return(results, updates)
 
     def _settle_anonymous(self) -> None:
@@ -171,7 +173,9 @@ class Tracer:
         key = (type(x), repr(x))
         found = self._constants.get(key)
         if found is None:
-            found = self._constants[key] = self.builder_at_start().constant(x) if x is not None else self.builder_at_start().none()
+            found = self._constants[key] = (
+                self.builder_at_start().constant(x) if x is not None else self.builder_at_start().none()
+            )
         return found
 
     def _external(self, tensor: Any) -> Value:
@@ -288,7 +292,11 @@ class Tracer:
         """A tensor's value goes to Python, where the graph cannot follow: noted in the ledger."""
         if self.is_traced(tensor):
             self.ledger.append(
-                LedgerEntry("value", f"{how} took a tensor's value out of the graph; what Python made of it is frozen", here())
+                LedgerEntry(
+                    "value",
+                    f"{how} took a tensor's value out of the graph; what Python made of it is frozen",
+                    here(),
+                )
             )
 
 

@@ -81,7 +81,9 @@ elementwise(
 )
 elementwise(
     "softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor",
-    scalar=lambda s, x, beta, threshold: s.where(x * beta > threshold, x, s.log1p(s.exp(s.minimum(x * beta, threshold))) / beta),
+    scalar=lambda s, x, beta, threshold: s.where(
+        x * beta > threshold, x, s.log1p(s.exp(s.minimum(x * beta, threshold))) / beta
+    ),
     promotion="float",
     grad={
         "input": lambda F, g, input, beta, threshold: F.where(
@@ -110,7 +112,9 @@ elementwise(
     scalar=lambda s, x: x * s.minimum(s.maximum(x + 3.0, 0.0), 6.0) / 6.0,
     promotion="float",
     grad={
-        "input": lambda F, g, input: g * F.where(F.le(input, -3.0), 0.0, F.where(F.ge(input, 3.0), 1.0, input / 3.0 + 0.5))
+        "input": lambda F, g, input: (
+            g * F.where(F.le(input, -3.0), 0.0, F.where(F.ge(input, 3.0), 1.0, input / 3.0 + 0.5))
+        )
     },
     onnx="HardSwish",
     doc="input * min(max(input + 3, 0), 6) / 6. Howard et al. 2019.",

@@ -72,8 +72,10 @@ elementwise(
 
 
 def _pow_input(F: Any, g: Any, input: Any, other: Any) -> Any:
-    return F.where(F.eq(other, 0), 0.0, g * (other * F.pow(input, other - 1))) if hasattr(other, "dtype") else (
-        g * (float(other) * F.pow(input, other - 1)) if other != 0 else g * 0.0
+    return (
+        F.where(F.eq(other, 0), 0.0, g * (other * F.pow(input, other - 1)))
+        if hasattr(other, "dtype")
+        else (g * (float(other) * F.pow(input, other - 1)) if other != 0 else g * 0.0)
     )
 
 
@@ -177,26 +179,22 @@ elementwise(
     doc="input, cut off from the gradient.",
 )
 
-for _name, _onnx in (("and", "BitwiseAnd"), ("or", "BitwiseOr"), ("xor", "BitwiseXor")):
+for _name, _primitive, _onnx in (("and", "and_", "And"), ("or", "or_", "Or"), ("xor", "xor", "Xor")):
     elementwise(
         f"bitwise_{_name}(input: Tensor, other: Tensor) -> Tensor",
-        scalar=lambda s, x, y, p=f"{_name}_" if _name != "xor" else "xor": getattr(s, p)(x, y),
+        scalar=lambda s, x, y, p=_primitive: getattr(s, p)(x, y),
         grad=_WHOLE,
-        onnx=lambda E, input, other, bits=_onnx: getattr(
-            E, bits.removeprefix("Bitwise") if input.dtype is bool_ else bits
-        )(input, other),
+        onnx=lambda E, input, other, form=_onnx: getattr(E, form if input.dtype is bool_ else f"Bitwise{form}")(
+            input, other
+        ),
         doc=f"Bitwise {_name} of integers, logical {_name} of bools.",
     )
     elementwise(
         f"logical_{_name}(input: Tensor, other: Tensor) -> Tensor",
-        scalar=lambda s, x, y, p=f"{_name}_" if _name != "xor" else "xor": getattr(s, p)(
-            s.cast(x, bool_), s.cast(y, bool_)
-        ),
+        scalar=lambda s, x, y, p=_primitive: getattr(s, p)(s.cast(x, bool_), s.cast(y, bool_)),
         keep=("input", "other"),
         grad=_WHOLE,
-        onnx=lambda E, input, other, name=_name.capitalize(): getattr(E, name)(
-            E.Cast(input, to=bool_), E.Cast(other, to=bool_)
-        ),
+        onnx=lambda E, input, other, form=_onnx: getattr(E, form)(E.Cast(input, to=bool_), E.Cast(other, to=bool_)),
         doc=f"Logical {_name}; what is not 0 counts as true.",
     )
 elementwise(

@@ -14,15 +14,20 @@ _STEPS = NotDifferentiable("its result is piecewise constant")
 
 def _unary(name: str, scalar: Any, grad: Any, onnx: Any, doc: str, promotion: str = "float") -> None:
     rules: Any = {"input": grad} if isinstance(grad, Callable) else grad  # type: ignore[arg-type]
-    elementwise(
-        f"{name}(input: Tensor) -> Tensor", scalar=scalar, grad=rules, onnx=onnx, doc=doc, promotion=promotion
-    )
+    elementwise(f"{name}(input: Tensor) -> Tensor", scalar=scalar, grad=rules, onnx=onnx, doc=doc, promotion=promotion)
 
 
 _unary("neg", lambda s, x: s.neg(x), lambda g: -g, "Neg", "-input.", "same")
 _unary("abs", lambda s, x: s.abs(x), lambda F, g, input: g * F.sign(input), "Abs", "The absolute value.", "same")
 _unary("sign", lambda s, x: s.sign(x), lambda g: g * 0.0, "Sign", "-1, 0 or 1; NaN stays NaN.", "same")
-_unary("square", lambda s, x: x * x, lambda g, input: g * (input * 2.0), lambda E, input: E.Mul(input, input), "input * input.", "same")
+_unary(
+    "square",
+    lambda s, x: x * x,
+    lambda g, input: g * (input * 2.0),
+    lambda E, input: E.Mul(input, input),
+    "input * input.",
+    "same",
+)
 
 _unary("exp", lambda s, x: s.exp(x), lambda g, y: g * y, "Exp", "e to the input.")
 _unary(
@@ -56,8 +61,20 @@ _unary("reciprocal", lambda s, x: 1.0 / x, lambda g, y: -g * (y * y), "Reciproca
 _unary("sin", lambda s, x: s.sin(x), lambda F, g, input: g * F.cos(input), "Sin", "The sine of radians.")
 _unary("cos", lambda s, x: s.cos(x), lambda F, g, input: -g * F.sin(input), "Cos", "The cosine of radians.")
 _unary("tan", lambda s, x: s.tan(x), lambda g, y: g * (y * y + 1.0), "Tan", "The tangent of radians.")
-_unary("asin", lambda s, x: s.asin(x), lambda F, g, input: g * F.rsqrt(1.0 - input * input), "Asin", "The arcsine.")
-_unary("acos", lambda s, x: s.acos(x), lambda F, g, input: -g * F.rsqrt(1.0 - input * input), "Acos", "The arccosine.")
+_unary(
+    "asin",
+    lambda s, x: s.asin(x),
+    lambda F, g, input: g * F.rsqrt(1.0 - input * input),
+    "Asin",
+    "The arcsine.",
+)
+_unary(
+    "acos",
+    lambda s, x: s.acos(x),
+    lambda F, g, input: -g * F.rsqrt(1.0 - input * input),
+    "Acos",
+    "The arccosine.",
+)
 _unary("atan", lambda s, x: s.atan(x), lambda g, input: g / (input * input + 1.0), "Atan", "The arctangent.")
 _unary("sinh", lambda s, x: s.sinh(x), lambda F, g, input: g * F.cosh(input), "Sinh", "The hyperbolic sine.")
 _unary("cosh", lambda s, x: s.cosh(x), lambda F, g, input: g * F.sinh(input), "Cosh", "The hyperbolic cosine.")
@@ -72,9 +89,7 @@ def _rounding(name: str, onnx: Any, doc: str) -> None:
     def body(s: Any, x: Any) -> Any:
         return getattr(s, name)(x) if s.dtype(x).kind == "float" else x
 
-    elementwise(
-        f"{name}(input: Tensor) -> Tensor", scalar=body, grad={"input": lambda g: g * 0.0}, onnx=onnx, doc=doc
-    )
+    elementwise(f"{name}(input: Tensor) -> Tensor", scalar=body, grad={"input": lambda g: g * 0.0}, onnx=onnx, doc=doc)
 
 
 def _whole(E: Any, input: Any, name: str) -> Any:

@@ -162,7 +162,15 @@ def _list_type(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, .
 
 _prim("Tuple", _values(), (), _tuple_type, lambda *xs: (tuple(xs),), doc="Values as one tuple.", variadic=0)
 _prim("Untuple", _values("value"), (), _untuple_types, lambda x: x, doc="A tuple's values.", variadic=0)
-_prim("List", _values(), (), _list_type, lambda *xs: (list(xs),), doc="Values of one type as a list.", variadic=0)
+_prim(
+    "List",
+    _values(),
+    (),
+    _list_type,
+    lambda *xs: (list(xs),),
+    doc="Values of one type as a list.",
+    variadic=0,
+)
 
 
 # ----------------------------------------------------------------------------------------------------- control flow
@@ -195,27 +203,52 @@ def _verify_if(node: Node) -> None:
         if block.params:
             _fail(node, f"block{i} has parameters")
         if _types(block.returns) != _types(node.outputs):
-            _fail(node, f"block{i} yields other types than the outputs", _show(_types(node.outputs)), _show(_types(block.returns)))
+            _fail(
+                node,
+                f"block{i} yields other types than the outputs",
+                _show(_types(node.outputs)),
+                _show(_types(block.returns)),
+            )
 
 
 def _verify_loop(node: Node) -> None:
     if len(node.inputs) < 2 or node.inputs[0].type is not INT or not _is_condition(node.inputs[1].type):
-        _fail(node, "the first inputs are not a trip count and a condition", "(int, bool, ...)", _show(_types(node.inputs)))
+        _fail(
+            node,
+            "the first inputs are not a trip count and a condition",
+            "(int, bool, ...)",
+            _show(_types(node.inputs)),
+        )
     if len(node.blocks) != 1:
         _fail(node, f"{len(node.blocks)} blocks", "1 block")
     carried = _types(node.inputs[2:])
     block = node.blocks[0]
     if _types(block.params) != (INT, *carried):
-        _fail(node, "the block's parameters differ from the carried values", _show((INT, *carried)), _show(_types(block.params)))
+        _fail(
+            node,
+            "the block's parameters differ from the carried values",
+            _show((INT, *carried)),
+            _show(_types(block.params)),
+        )
     yielded = _types(block.returns)
     if not yielded or not _is_condition(yielded[0]) or yielded[1 : 1 + len(carried)] != carried:
         _fail(node, "the block yields other types than it carries", _show((BOOL, *carried)), _show(yielded))
     stacked = yielded[1 + len(carried) :]
     outputs = _types(node.outputs)
     if outputs[: len(carried)] != carried or len(outputs) != len(carried) + len(stacked):
-        _fail(node, "outputs differ from what is carried and stacked", _show((*carried, *stacked)), _show(outputs))
+        _fail(
+            node,
+            "outputs differ from what is carried and stacked",
+            _show((*carried, *stacked)),
+            _show(outputs),
+        )
     for inner, outer in zip(stacked, outputs[len(carried) :], strict=True):
-        if not isinstance(inner, TensorType) or not isinstance(outer, TensorType) or outer.sizes[1:] != inner.sizes or outer.dtype is not inner.dtype:
+        if (
+            not isinstance(inner, TensorType)
+            or not isinstance(outer, TensorType)
+            or outer.sizes[1:] != inner.sizes
+            or outer.dtype is not inner.dtype
+        ):
             _fail(node, "a stacked output does not add one dimension in front", str(inner), str(outer))
 
 
@@ -224,9 +257,19 @@ def _verify_group(node: Node) -> None:
         _fail(node, f"{len(node.blocks)} blocks", "1 block")
     block = node.blocks[0]
     if _types(block.params) != _types(node.inputs):
-        _fail(node, "the block's parameters differ from the inputs", _show(_types(node.inputs)), _show(_types(block.params)))
+        _fail(
+            node,
+            "the block's parameters differ from the inputs",
+            _show(_types(node.inputs)),
+            _show(_types(block.params)),
+        )
     if _types(block.returns) != _types(node.outputs):
-        _fail(node, "the block yields other types than the outputs", _show(_types(node.outputs)), _show(_types(block.returns)))
+        _fail(
+            node,
+            "the block yields other types than the outputs",
+            _show(_types(node.outputs)),
+            _show(_types(block.returns)),
+        )
     for inner in block.nodes:
         if inner.op.kind != "elementwise" and inner.op.name != "prim::Constant":
             _fail(node, f"{inner.op.name} is not element-wise")

@@ -76,7 +76,7 @@ def _accumulate(np: Any, ufunc: Any, x: Any, dim: Any, keepdim: Any, dtype: Any,
         x = x if x.dtype == target else x.astype(target)
     else:
         target = np.int64 if x.dtype.kind in "iub" else x.dtype
-    if x.dtype.kind != "f" and x.dtype.kind not in "iub" or x.dtype.itemsize == 2 and x.dtype.kind == "f":
+    if (x.dtype.kind != "f" and x.dtype.kind not in "iub") or (x.dtype.itemsize == 2 and x.dtype.kind == "f"):
         wide = ufunc.reduce(x.astype(np.float32), axis=axis, keepdims=keepdim)
         if out is None:
             return np.asarray(wide).astype(target)

@@ -1,9 +1,8 @@
 """Views share memory, in-place operations change it, and gradients follow both."""
 
+import ingot
 import numpy as np
 import pytest
-
-import ingot
 from ingot.ir.errors import DTypeError, GradientError, IngotError
 
 

@@ -3,10 +3,9 @@
 import gc
 import weakref
 
+import ingot
 import numpy as np
 import pytest
-
-import ingot
 from ingot.ir.errors import GradientError
 
 

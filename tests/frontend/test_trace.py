@@ -1,9 +1,8 @@
 """Capture by tracing: what the graph holds, what stays dynamic, what is refused."""
 
+import ingot
 import numpy as np
 import pytest
-
-import ingot
 from ingot import nn
 from ingot.ir.errors import ArgumentError, CaptureError, IngotError, ShapeError
 from ingot.ir.graph import same_graph

@@ -23,7 +23,23 @@ def special_values(dtype: DType) -> np.ndarray:
         return np.array(sorted({*near, *small}), dtype.np)
     info = ml_dtypes.finfo(dtype.np)
     tiny, least, most, step = (float(x) for x in (info.tiny, info.smallest_subnormal, info.max, info.eps))
-    positive = [0.0, least, 3 * least, tiny / 2, tiny, step / 2, step, 0.1, 0.5, 1 - step / 2, 1.0, 1 + step, 1.5, 2.0, 2.5]
+    positive = [
+        0.0,
+        least,
+        3 * least,
+        tiny / 2,
+        tiny,
+        step / 2,
+        step,
+        0.1,
+        0.5,
+        1 - step / 2,
+        1.0,
+        1 + step,
+        1.5,
+        2.0,
+        2.5,
+    ]
     positive += [3.0, 3.5, 7.3, 10.0, 20.5, 89.0, 1000.0, most / 2, most, np.inf]
     with np.errstate(all="ignore"):
         return np.array([sign * x for x in positive for sign in (1, -1)] + [np.nan], np.float64).astype(dtype.np)

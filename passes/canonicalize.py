@@ -1,0 +1,130 @@
+"""Canonicalisation: one form for what can be said in several ways, and the simpler one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ..ir.errors import IngotError
+from ..ir.families import elementwise_tree
+from ..ir.graph import Graph, Node, Value
+from ..ir.registry import lookup
+from .changes import permit
+from .facts import NOT_CONSTANT, constant_of, is_commutative
+from .registered import register_pass
+from .rewrite import Rewriter, RuleSet
+from .rules import EXACT_RULES, INFERENCE_RULES
+from .structure import IF
+
+__all__ = ["CanonicalizeOptions", "canonicalize"]
+
+_EXPAND: Final = lookup("ingot::expand")
+_TRAINING: Final = RuleSet(EXACT_RULES)
+_INFERENCE: Final = RuleSet((*EXACT_RULES, *INFERENCE_RULES))
+
+
+@dataclass(frozen=True, slots=True)
+class CanonicalizeOptions:
+    """Options of `canonicalize`.
+
+    Attributes:
+        inference: whether to forget what only a gradient of the graph would need, such as `detach`.
+    """
+
+    inference: bool = False
+
+
+@register_pass(options=CanonicalizeOptions)
+def canonicalize(graph: Graph, options: CanonicalizeOptions) -> bool:
+    """Apply the rules that are exact, put constant operands of commutative ops second, let element-wise ops stretch
+    their operands themselves, and replace an If whose condition is known with the block that it would run.
+
+    Every result stays the same bit by bit.
+    """
+    return Rewriter(graph, _INFERENCE if options.inference else _TRAINING, _NATIVES).run()
+
+
+def _constants_second(rewriter: Rewriter, node: Node) -> bool:
+    inputs = node.inputs
+    if len(inputs) != 2 or not is_commutative(node.op):
+        return False
+    first, second = inputs
+    if constant_of(first) is NOT_CONSTANT or constant_of(second) is not NOT_CONSTANT:
+        return False
+    if not permit("constants second", node):
+        return False
+    node.set_inputs((second, first))
+    rewriter.revisit(node)
+    return True
+
+
+def _without_expand(rewriter: Rewriter, node: Node) -> bool:
+    """Read what an `expand` stretches in its place, where broadcasting gives the same."""
+    if node.op.kind != "elementwise" or len(node.inputs) < 2:
+        return False
+    for index, value in enumerate(node.inputs):
+        source = value.node
+        if source is None or source.op is not _EXPAND or not _may_read(node, index, source.inputs[0]):
+            continue
+        if permit("without expand", node):
+            node.set_input(index, source.inputs[0])
+            rewriter.remove_unused([source])
+            rewriter.revisit(node)
+            return True
+    return False
+
+
+def _may_read(node: Node, index: int, value: Value) -> bool:
+    """Whether `value` as an input leaves the type and the dtypes of the computation as they are."""
+    before = [x.type for x in node.inputs]
+    after = [*before[:index], value.type, *before[index + 1 :]]
+    try:
+        same = elementwise_tree(node.op, before, node.attrs) == elementwise_tree(node.op, after, node.attrs)
+        return same and node.op.infer(after, node.attrs) == (node.output.type,)
+    except IngotError:
+        return False
+
+
+def _known_condition(rewriter: Rewriter, node: Node) -> bool:
+    if node.op is not IF:
+        return False
+    condition = constant_of(node.inputs[0])
+    if not isinstance(condition, (bool, int, np.ndarray)) or not permit("known condition", node):
+        return False
+    block = node.blocks[0 if condition else 1]
+    moved = list(block.nodes)
+    for inner in moved:
+        inner.move_before(node)
+    returned = block.returns
+    _replace_all(rewriter, node, returned)
+    for inner in moved:
+        rewriter.revisit(inner)
+    return True
+
+
+def _same_in_both(rewriter: Rewriter, node: Node) -> bool:
+    """An output of an If for which both blocks yield the same value from outside is that value."""
+    if node.op is not IF:
+        return False
+    changed = False
+    first, second = (block.returns for block in node.blocks)
+    for output, a, b in zip(node.outputs, first, second, strict=True):
+        if a is b and output.use_count and a.type == output.type and permit("same in both branches", node):
+            rewriter.replace(output, a)
+            changed = True
+    return changed
+
+
+def _replace_all(rewriter: Rewriter, node: Node, values: Sequence[Value]) -> None:
+    for output, value in zip(node.outputs, values, strict=True):
+        rewriter.revisit_users(output)
+        output.replace_uses(value)
+    inputs = [value.node for value in node.inputs if value.node is not None]
+    node.erase()
+    rewriter.remove_unused(inputs)
+
+
+_NATIVES: Final = (_constants_second, _without_expand, _known_condition, _same_in_both)
