@@ -94,7 +94,7 @@ def as_operand(op: Op, value: Any) -> Any:
     )
 
 
-def link_view(output: TensorBase, source: Any, op: Op | None, step: Any) -> None:
+def link_view(output: Any, source: Any, op: Op | None, step: Any) -> None:
     """Note that `output` shares the memory of `source`, if it does; `step` is the attributes of the view op, or a
     basic index where `op` is None."""
     if not np.may_share_memory(output._array, source._array) and output._array.size:
@@ -178,7 +178,7 @@ def entry(op: Op) -> Callable[..., Any]:
     found = op.extras.get("entry")
     if found is None:
         found = op.extras["entry"] = _make_entry(op)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _make_entry(op: Op) -> Callable[..., Any]:
@@ -223,13 +223,14 @@ def _make_entry(op: Op) -> Callable[..., Any]:
     function = space[parts["name"]]
     function.__doc__ = op.doc
     function.__module__ = "ingot"
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def _plans(op: Op, count: int) -> tuple[Plan | None, ...]:
     """The tape plans of an op with one input, or with two: for the first, the second, both."""
-    wanted = {1: [(0,)], 2: [(0,), (1,), (0, 1)]}.get(count, [])
-    return tuple(plan_of(op, which, count) for which in wanted)
+    if count == 1:
+        return (plan_of(op, (0,), 1),)
+    return tuple(plan_of(op, wanted, 2) for wanted in ((0,), (1,), (0, 1))) if count == 2 else ()
 
 
 def _signature(parameters: Sequence[Parameter]) -> str:

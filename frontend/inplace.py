@@ -188,12 +188,12 @@ def zero_(self: Tensor) -> Tensor:
 
 def add_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """self += alpha * other."""
-    return _form("add_")(self, other if alpha == 1 else EAGER.mul(other, alpha))  # type: ignore[no-any-return]
+    return _form("add_")(self, other if alpha == 1 else EAGER.mul(other, alpha))
 
 
 def sub_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """self -= alpha * other."""
-    return _form("sub_")(self, other if alpha == 1 else EAGER.mul(other, alpha))  # type: ignore[no-any-return]
+    return _form("sub_")(self, other if alpha == 1 else EAGER.mul(other, alpha))
 
 
 @cache

@@ -385,7 +385,7 @@ def backward(
     Raises:
         GradientError: when nothing requires a gradient, an op has none, or the tape was already freed.
     """
-    outputs = list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]
+    outputs: list[Any] = list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]
     given = list(grad_tensors) if isinstance(grad_tensors, (list, tuple)) else [grad_tensors] * len(outputs)
     seeds = [(t._node, t._index, _seed(t, g)) for t, g in zip(outputs, given, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph
@@ -408,12 +408,12 @@ def grad(
     Raises:
         GradientError: as `backward`, and for an unused input unless `allow_unused`.
     """
-    sources = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    sources: list[Any] = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     for i, source in enumerate(sources):
         if source._node is None:
             raise GradientError(f"grad: input {i} does not require a gradient", location=here())
     targets = {(id(s._node), s._index): s for s in sources}
-    wanted = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+    wanted: list[Any] = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
     given = list(grad_outputs) if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(wanted)
     seeds = [(t._node, t._index, _seed(t, g)) for t, g in zip(wanted, given, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph

@@ -50,7 +50,7 @@ class Tensor(TensorBase, Operators):
     def shape(self) -> Size:
         """The sizes, one per dimension. While a capture runs, dynamic ones are symbolic."""
         if mode.tracer is not None:
-            return mode.tracer.shape_of(self)  # type: ignore[no-any-return]
+            return mode.tracer.shape_of(self)
         return Size(self._array.shape)
 
     def size(self, dim: int | None = None) -> Any:
@@ -65,11 +65,11 @@ class Tensor(TensorBase, Operators):
     @property
     def ndim(self) -> int:
         """The number of dimensions."""
-        return self._array.ndim  # type: ignore[no-any-return]
+        return self._array.ndim
 
     def dim(self) -> int:
         """The number of dimensions."""
-        return self._array.ndim  # type: ignore[no-any-return]
+        return self._array.ndim
 
     def numel(self) -> Any:
         """The number of elements."""
@@ -80,7 +80,7 @@ class Tensor(TensorBase, Operators):
 
     def element_size(self) -> int:
         """Bytes per element."""
-        return self._array.dtype.itemsize  # type: ignore[no-any-return]
+        return self._array.dtype.itemsize
 
     @property
     def device(self) -> str:
@@ -107,7 +107,7 @@ class Tensor(TensorBase, Operators):
 
     def data_ptr(self) -> int:
         """The address of the first element."""
-        return self._array.ctypes.data  # type: ignore[no-any-return]
+        return self._array.ctypes.data
 
     @property
     def _version(self) -> int:
@@ -116,7 +116,7 @@ class Tensor(TensorBase, Operators):
     @property
     def T(self) -> Tensor:
         """Dimensions in reverse order."""
-        return EAGER.permute(self, tuple(range(self.ndim))[::-1])  # type: ignore[no-any-return]
+        return EAGER.permute(self, tuple(range(self.ndim))[::-1])
 
     @property
     def mT(self) -> Tensor:
@@ -189,13 +189,13 @@ class Tensor(TensorBase, Operators):
     def detach(self) -> Tensor:
         """The same memory, cut off from the gradient."""
         if mode.tracer is not None:
-            return EAGER.detach(self)  # type: ignore[no-any-return]
+            return EAGER.detach(self)
         found = wrap(self._array)
         found._storage = storage_of(self)
         found._storage.add_view(found)
         # A detached view stands on its own for the tape, so in-place changes to it do not reach its base's gradient.
         found._base, found._chain = (self, ()) if self._base is None else (self._base, self._chain)
-        return found  # type: ignore[no-any-return]
+        return found
 
     def detach_(self) -> Tensor:
         """Cut this tensor off from the gradient, in place."""
@@ -298,7 +298,7 @@ class Tensor(TensorBase, Operators):
         return bool(EAGER.any(EAGER.eq(self, value)))
 
     def __getitem__(self, index: Any) -> Tensor:
-        return indexing.get(self, index)  # type: ignore[no-any-return]
+        return indexing.get(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         indexing.set_(self, index, value)
@@ -340,10 +340,10 @@ class Tensor(TensorBase, Operators):
         return inplace.sub_(self, other)
 
     def __imul__(self, other: Any) -> Tensor:
-        return self.mul_(other)  # type: ignore[no-any-return]
+        return self.mul_(other)
 
     def __itruediv__(self, other: Any) -> Tensor:
-        return self.div_(other)  # type: ignore[no-any-return]
+        return self.div_(other)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -356,7 +356,7 @@ class Tensor(TensorBase, Operators):
 
     def to(self, *args: Any, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
         """The tensor in another dtype, on another device, or as another tensor is."""
-        return functions.to(self, *args, dtype=dtype, device=device)  # type: ignore[no-any-return]
+        return functions.to(self, *args, dtype=dtype, device=device)
 
     def type(self, dtype: Any) -> Tensor:
         """The tensor in another dtype."""
@@ -364,13 +364,13 @@ class Tensor(TensorBase, Operators):
 
     def clone(self) -> Tensor:
         """A copy with memory of its own; gradients flow through."""
-        return EAGER.clone(self)  # type: ignore[no-any-return]
+        return EAGER.clone(self)
 
     def transpose(self, dim0: int, dim1: int) -> Tensor:
         """Two dimensions swapped; a view."""
         order = list(range(self.ndim))
         order[dim0], order[dim1] = order[dim1], order[dim0]
-        return EAGER.permute(self, tuple(order))  # type: ignore[no-any-return]
+        return EAGER.permute(self, tuple(order))
 
     def t(self) -> Tensor:
         """A matrix transposed; vectors stay as they are."""
@@ -378,7 +378,7 @@ class Tensor(TensorBase, Operators):
 
     def reshape(self, *shape: Any) -> Tensor:
         """The same elements in other sizes, one of which may be -1; a view where possible."""
-        return EAGER.reshape(self, _spread(shape))  # type: ignore[no-any-return]
+        return EAGER.reshape(self, _spread(shape))
 
     def view(self, *shape: Any) -> Tensor:
         """As `reshape`, but always sharing memory.
@@ -393,7 +393,7 @@ class Tensor(TensorBase, Operators):
                 location=here(),
                 advice="use reshape(...)",
             )
-        return found  # type: ignore[no-any-return]
+        return found
 
     def view_as(self, other: Tensor) -> Tensor:
         """This tensor viewed in the sizes of another."""
@@ -405,7 +405,7 @@ class Tensor(TensorBase, Operators):
 
     def expand(self, *size: Any) -> Tensor:
         """Dimensions of size 1 stretched to the given sizes, without a copy; -1 keeps a size."""
-        return EAGER.expand(self, _spread(size))  # type: ignore[no-any-return]
+        return EAGER.expand(self, _spread(size))
 
     def expand_as(self, other: Tensor) -> Tensor:
         """This tensor stretched to the sizes of another."""
@@ -413,11 +413,11 @@ class Tensor(TensorBase, Operators):
 
     def permute(self, *dims: Any) -> Tensor:
         """Dimensions in the given order; a view."""
-        return EAGER.permute(self, _spread(dims))  # type: ignore[no-any-return]
+        return EAGER.permute(self, _spread(dims))
 
     def repeat(self, *sizes: Any) -> Tensor:
         """The tensor repeated along each dimension."""
-        return EAGER.repeat(self, _spread(sizes))  # type: ignore[no-any-return]
+        return EAGER.repeat(self, _spread(sizes))
 
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor in the dtype of another."""

@@ -52,6 +52,6 @@ def tensor_class() -> type:
 
 def wrap(array: Any) -> Any:
     """A tensor over an array, without a copy."""
-    tensor = object.__new__(_tensor_class)
-    tensor._array = array  # type: ignore[attr-defined]
+    tensor: Any = object.__new__(_tensor_class)
+    tensor._array = array
     return tensor

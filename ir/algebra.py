@@ -69,7 +69,7 @@ class Proxy(Operators):
 
     @property
     def dtype(self) -> DType:
-        return self.type.dtype  # type: ignore[no-any-return]
+        return self.type.dtype
 
     @property
     def ndim(self) -> int:
@@ -86,7 +86,7 @@ def type_of(value: Any) -> Type:
     if isinstance(value, (bool, int, float)):
         return of_number(value)
     if isinstance(value, Proxy):
-        return value.type  # type: ignore[no-any-return]
+        return value.type
     if isinstance(value, SizeExpr):
         return INT
     if value.dtype == _KEY_WORD:

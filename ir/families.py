@@ -194,7 +194,7 @@ def _elementwise_kernel(
 
     def kernel(*operands: Any, **attrs: Any) -> Any:
         first = operands[positions[0]] if positions else operands[0]
-        dtype = getattr(first, "dtype", None)
+        dtype: Any = getattr(first, "dtype", None)
         same = dtype is not None and all(getattr(operands[i], "dtype", None) is dtype for i in positions[1:])
         if not same or (wants_float and dtype.kind != "f"):
             operands = _promote_arrays(operands, positions, wants_float)
@@ -426,8 +426,7 @@ def composite(signature: str, **facts: Any) -> Callable[[Callable[..., Any]], Op
 
     def declare(function: Callable[..., Any]) -> Op:
         def infer(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
-            operands = [t if t is NONE else Proxy(TYPES, None, t) for t in types]
-            operands = [None if t is NONE else t for t in operands]
+            operands = [None if t is NONE else Proxy(TYPES, None, t) for t in types]
             found = function(TYPES, *schema.unflatten(operands), **attrs)
             return tuple(type_of(x) for x in (found if isinstance(found, tuple) else (found,)))
 

@@ -53,18 +53,30 @@ def size_variables(type_: Type) -> list[SizeExpr]:
     return found
 
 
-def bounds_in(types: Iterable[Type], attrs: Mapping[str, Any]) -> tuple[tuple[str, Bounds], ...]:
-    """Names and bounds of the size variables in types and attributes.
+def bounds_in(types: Iterable[Type], attrs: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The size variables in types and attributes, each behind one another with its lower and upper bound.
 
-    They complete a key made of these: variables of one name are equal whatever their bounds.
+    It completes a key made of these: variables of one name are equal whatever their bounds.
     """
-    found: list[SizeExpr] = []
+    waiting: list[Any] = []
     for type_ in types:
-        found.extend(size_variables(type_))
-    for value in attrs.values():
-        if type(value) is SizeExpr or type(value) is tuple:
-            found.extend(attribute_variables(value))
-    return tuple([(str(variable), bounds(variable)) for variable in found])
+        if isinstance(type_, TensorType):
+            waiting.extend(type_.sizes)
+        else:
+            waiting.extend(size for tensor in tensor_types(type_) for size in tensor.sizes)
+    waiting.extend(attrs.values())
+    found: list[Any] = []
+    for item in waiting:
+        if type(item) is tuple:
+            waiting.extend(item)
+        elif type(item) is SizeExpr:
+            for monomial in item.poly:
+                for atom in monomial:
+                    if atom.op == "var":
+                        found += (atom, atom.lo, atom.hi)
+                    else:
+                        waiting.extend(atom.args)
+    return tuple(found)
 
 
 def same_type_and_bounds(a: Type, b: Type) -> bool:

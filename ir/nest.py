@@ -238,10 +238,8 @@ class NestBuilder:
         fill: Any = 0,
     ) -> Scatter:
         """`base` (an operand, or a type filled with `fill`) with `value` combined in at computed places."""
-        if isinstance(base, Operand):
-            type_, start = base.type, base.index
-        else:
-            type_, start = base, Const(fill, base.dtype)
+        type_ = base.type if isinstance(base, Operand) else base
+        start = base.index if isinstance(base, Operand) else Const(fill, base.dtype)
         return Scatter(type_, start, tuple(letters), tuple(as_index(i) for i in at), value, combiner)
 
     def require_equal(self, what: str, left: str, a: Size, right: str, b: Size) -> None:

@@ -57,7 +57,7 @@ class Expr:
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        return type(self) is type(other) and self._hash == hash(other) and self.key() == other.key()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self._hash == hash(other) and self.key() == other.key()
 
     def __hash__(self) -> int:
         return self._hash

@@ -45,13 +45,11 @@ def verify(graph: Graph) -> None:
         facts = SizeContext(assumption.relation for assumption in graph.assumptions)
     except ShapeError as error:
         raise _refusal(error.what, graph, None, error) from None
-    with use_context(facts):
-        _Verifier(graph).run()
+    with use_context(None):
+        _Verifier(graph, facts if graph.assumptions else None).run()
 
 
-def _refusal(
-    what: str, graph: Graph, node: Node | None, cause: IngotError | None = None, **facts: Any
-) -> VerifyError:
+def _refusal(what: str, graph: Graph, node: Node | None, cause: IngotError | None = None, **facts: Any) -> VerifyError:
     if cause is not None:
         facts = {
             "expected": cause.expected,
@@ -72,14 +70,14 @@ class _Verifier:
         nodes: every node met so far, terminators included.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, facts: SizeContext | None) -> None:
         self.graph = graph
         self.visible: set[Value] = set()
         self.nodes: set[Node] = set()
         self.names: set[str] = set()
         self.use_count = 0
         self.operand_count = 0
-        self.types = TypeRules(self.fail)
+        self.types = TypeRules(self.fail, facts)
 
     def fail(self, node: Node | None, what: str, **facts: Any) -> NoReturn:
         """Refuse the graph because of a node."""
@@ -260,11 +258,7 @@ _TERMINATORS = frozenset({"prim::Yield", "prim::Return"})
 
 
 def _is_operand(use: Use) -> bool:
-    return (
-        use.node.block is not None
-        and use.index < len(use.node._operands)
-        and use.node._operands[use.index] is use
-    )
+    return use.node.block is not None and use.index < len(use.node._operands) and use.node._operands[use.index] is use
 
 
 def _why_not_visible(graph: Graph, node: Node, value: Value) -> str:

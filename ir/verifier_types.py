@@ -18,7 +18,7 @@ from .errors import IngotError
 from .graph import Graph
 from .graph_sizes import Bounds, attribute_variables, size_variables, tensor_types
 from .node import Node
-from .sizes import Size, SizeExpr, bounds, equal, free_vars, substitute
+from .sizes import Size, SizeContext, SizeExpr, bounds, equal, free_vars, substitute, use_context
 from .types import ListType, OptionalType, TensorType, TupleType, Type
 from .value import Value
 
@@ -34,12 +34,16 @@ class Fail(Protocol):
 class TypeRules:
     """What is known about types and size variables at the present place of a walk over the graph.
 
+    Args:
+        facts: the graph's assumptions; None when there are none.
+
     Attributes:
         scope: the names of the size variables that are bound here.
     """
 
-    def __init__(self, fail: Fail) -> None:
+    def __init__(self, fail: Fail, facts: SizeContext | None) -> None:
         self.fail = fail
+        self.facts = facts
         self.scope: set[str] = set()
         self.frames: list[list[str]] = []  # what each block around here has bound
         self.bounds: dict[str, Bounds] = {}
@@ -87,9 +91,7 @@ class TypeRules:
             found = bounds(variable)
             if self.bounds.setdefault(name, found) != found:
                 expected = f"the same bounds everywhere, as {self.bounds[name]}"
-                self.fail(
-                    node, f"size variable {name} changes its bounds", expected=expected, found=str(found)
-                )
+                self.fail(node, f"size variable {name} changes its bounds", expected=expected, found=str(found))
 
     def assumptions(self, graph: Graph) -> None:
         """Check that assumptions are about variables that the inputs bind."""
@@ -129,11 +131,7 @@ class TypeRules:
         try:
             if node.op.verify is not None:
                 node.op.verify(node)
-            if node.blocks:
-                inferred = None
-            else:
-                node.op.schema.check_inputs(len(node.inputs))
-                inferred = node.op.infer([value.type for value in node.inputs], node.attrs)
+            inferred = None if node.blocks else self.inferred(node)
         except IngotError as error:
             facts = {
                 "expected": error.expected,
@@ -148,12 +146,27 @@ class TypeRules:
         else:
             self.outputs(node, inferred)
 
+    def inferred(self, node: Node) -> tuple[Type, ...]:
+        """The output types that the op infers: without the assumptions where they are not needed, since ops
+        remember what they have inferred without."""
+        op = node.op
+        op.schema.check_inputs(len(node.inputs))
+        types = [value.type for value in node.inputs]
+        if self.facts is None:
+            return op.infer(types, node.attrs)
+        try:
+            found = op.infer(types, node.attrs)
+            if found == tuple([output.type for output in node.outputs]):
+                return found
+        except IngotError:
+            pass  # it may be allowed all the same
+        with use_context(self.facts):
+            return op.infer(types, node.attrs)
+
     def outputs(self, node: Node, inferred: tuple[Type, ...]) -> None:
         """Check that the outputs have the types that the op infers."""
         if len(inferred) != len(node.outputs):
-            self.fail(
-                node, "wrong number of outputs", expected=str(len(inferred)), found=str(len(node.outputs))
-            )
+            self.fail(node, "wrong number of outputs", expected=str(len(inferred)), found=str(len(node.outputs)))
         for output, type_ in zip(node.outputs, inferred, strict=True):
             names = self.size_names(node, output)
             if names and not self.scope.issuperset(names):
@@ -188,29 +201,36 @@ class TypeRules:
 
     def agree(self, a: Type, b: Type) -> bool:
         """Whether two types are equal, given the graph's assumptions about sizes."""
-        waiting = [(a, b)]
-        while waiting:
-            x, y = waiting.pop()
-            if x is y or x == y:
-                continue
-            if isinstance(x, TensorType) and isinstance(y, TensorType):
-                if x.dtype is not y.dtype or x.device != y.device or len(x.sizes) != len(y.sizes):
-                    return False
-                if not all(equal(p, q) for p, q in zip(x.sizes, y.sizes, strict=True)):
-                    return False
-            elif isinstance(x, TupleType) and isinstance(y, TupleType) and len(x.items) == len(y.items):
-                waiting.extend(zip(x.items, y.items, strict=True))
-            elif isinstance(x, (ListType, OptionalType)) and isinstance(y, (ListType, OptionalType)):
-                if type(x) is not type(y):
-                    return False
-                waiting.append((x.item, y.item))
-            else:
-                return False
-        return True
+        if a == b:
+            return True
+        with use_context(self.facts):
+            return _agree(a, b)
 
 
 def _sizes(type_: Type) -> list[Size]:
     return [size for tensor in tensor_types(type_) for size in tensor.sizes]
+
+
+def _agree(a: Type, b: Type) -> bool:
+    waiting = [(a, b)]
+    while waiting:
+        x, y = waiting.pop()
+        if x is y or x == y:
+            continue
+        if isinstance(x, TensorType) and isinstance(y, TensorType):
+            if x.dtype is not y.dtype or x.device != y.device or len(x.sizes) != len(y.sizes):
+                return False
+            if not all(equal(p, q) for p, q in zip(x.sizes, y.sizes, strict=True)):
+                return False
+        elif isinstance(x, TupleType) and isinstance(y, TupleType) and len(x.items) == len(y.items):
+            waiting.extend(zip(x.items, y.items, strict=True))
+        elif isinstance(x, (ListType, OptionalType)) and isinstance(y, (ListType, OptionalType)):
+            if type(x) is not type(y):
+                return False
+            waiting.append((x.item, y.item))
+        else:
+            return False
+    return True
 
 
 def _is_variable(size: Any) -> bool:

@@ -48,6 +48,7 @@ class MultiheadAttention(Module):
         num_heads: int,
         dropout: float = 0.0,
         bias: bool = True,
+        *,
         batch_first: bool = False,
         device: Any = None,
         dtype: Any = None,
@@ -137,9 +138,7 @@ class MultiheadAttention(Module):
             found.append(EAGER.permute(split, (0, 2, 1, 3)))
         return found
 
-    def _mask(
-        self, q: Tensor, k: Tensor, padding: Tensor | None, mask: Tensor | None, causal: bool
-    ) -> Tensor | None:
+    def _mask(self, q: Tensor, k: Tensor, padding: Tensor | None, mask: Tensor | None, causal: bool) -> Tensor | None:
         """What is added to the scores (N, heads, L, S)."""
         found = None
         if causal and mask is None:

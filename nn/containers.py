@@ -264,7 +264,5 @@ class ParameterList(Module):
         return self.extend(values)
 
     def extra_repr(self) -> str:
-        lines = [
-            f"({i}): Parameter containing: [{p.dtype!r} of size {list(p.shape)}]" for i, p in enumerate(self)
-        ]
+        lines = [f"({i}): Parameter containing: [{p.dtype!r} of size {list(p.shape)}]" for i, p in enumerate(self)]
         return "\n".join(lines)

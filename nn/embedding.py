@@ -65,18 +65,14 @@ class Embedding(Module):
                 self.weight[self.padding_idx] = 0.0
 
     @classmethod
-    def from_pretrained(
-        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
-    ) -> Embedding:
+    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
         """A layer over a given table (num_embeddings, embedding_dim).
 
         Args:
             freeze: do not train it.
         """
         if embeddings.ndim != 2:
-            raise ShapeError(
-                "from_pretrained: not a table", expected="2 dimensions", found=f"{list(embeddings.shape)}"
-            )
+            raise ShapeError("from_pretrained: not a table", expected="2 dimensions", found=f"{list(embeddings.shape)}")
         layer = cls.__new__(cls)
         Module.__init__(layer)
         layer.num_embeddings, layer.embedding_dim = embeddings.shape

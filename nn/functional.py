@@ -136,9 +136,7 @@ def _named_padding(
     if padding != "same":
         raise ArgumentError(f"conv2d: padding is {padding!r}", expected="numbers, 'valid' or 'same'")
     if _pair(stride) != (1, 1):
-        raise ArgumentError(
-            "conv2d: padding='same' with a stride", expected="stride=1", found=f"stride={stride}"
-        )
+        raise ArgumentError("conv2d: padding='same' with a stride", expected="stride=1", found=f"stride={stride}")
     totals = [d * (k - 1) for d, k in zip(_pair(dilation), weight.shape[2:], strict=True)]
     rows, columns = [total // 2 for total in totals]
     if totals[0] % 2 or totals[1] % 2:
@@ -326,9 +324,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """As `dropout`, but whole channels of (N, C, H, W) or (C, H, W) at once."""
     if input.ndim not in (3, 4):
-        raise ShapeError(
-            "dropout2d: not an image", expected="3 or 4 dimensions", found=f"sizes {list(input.shape)}"
-        )
+        raise ShapeError("dropout2d: not an image", expected="3 or 4 dimensions", found=f"sizes {list(input.shape)}")
     if not training or p == 0.0:
         return dropout(input, p, training=False)
     mask = dropout(EAGER.full((*input.shape[:-2], 1, 1), 1.0, input.dtype), p)
@@ -344,9 +340,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     if padding_idx is not None:
         rows = weight.shape[0]
         if not -rows <= padding_idx < rows:
-            raise ArgumentError(
-                f"embedding: padding_idx is {padding_idx}", expected=f"-{rows} <= padding_idx < {rows}"
-            )
+            raise ArgumentError(f"embedding: padding_idx is {padding_idx}", expected=f"-{rows} <= padding_idx < {rows}")
         padding_idx %= rows
     return EAGER.embedding(input, weight, padding_idx)
 

@@ -65,9 +65,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
         return _set(tensor, _drawn(tensor, generator, EAGER.rand) * (b - a) + a)
 
 
-def normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
-) -> Tensor:
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Fill with normal numbers of the given mean and standard deviation."""
     if std < 0:
         raise ArgumentError(f"normal_: std is {std}", expected="std >= 0")
@@ -85,9 +83,7 @@ def trunc_normal_(
 ) -> Tensor:
     """Fill with normal numbers that lie in [a, b]: quantiles of uniform numbers between the bounds'."""
     if not std > 0 or not a < b:
-        raise ArgumentError(
-            "trunc_normal_: out of range", expected="std > 0 and a < b", found=f"std={std} a={a} b={b}"
-        )
+        raise ArgumentError("trunc_normal_: out of range", expected="std > 0 and a < b", found=f"std={std} a={a} b={b}")
     low, high = (0.5 * (1.0 + math.erf((x - mean) / (std * math.sqrt(2.0)))) for x in (a, b))
     uniform = EAGER.rand(next_key(generator), tuple(tensor.shape), float64)._array
     values = normal_quantile(low + (high - low) * uniform) * std + mean
@@ -124,9 +120,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         groups: of the convolution.
     """
     if not 3 <= tensor.ndim <= 5 or tensor.shape[0] % groups:
-        raise ShapeError(
-            "dirac_: not the weight of a convolution", found=f"sizes {list(tensor.shape)} groups={groups}"
-        )
+        raise ShapeError("dirac_: not the weight of a convolution", found=f"sizes {list(tensor.shape)} groups={groups}")
     values = np.zeros(tuple(tensor.shape))
     rows = tensor.shape[0] // groups
     middle = tuple(size // 2 for size in tensor.shape[2:])

@@ -166,9 +166,7 @@ def _soft_cross_entropy(
 ) -> Tensor:
     """Against probabilities. The mean is over the samples, whatever the weights."""
     if not 0.0 <= label_smoothing <= 1.0:
-        raise ArgumentError(
-            f"cross_entropy: label_smoothing is {label_smoothing}", expected="a number in [0, 1]"
-        )
+        raise ArgumentError(f"cross_entropy: label_smoothing is {label_smoothing}", expected="a number in [0, 1]")
     if input.shape != target.shape:
         raise ShapeError(
             "cross_entropy: input and target probabilities differ in their sizes",

@@ -37,6 +37,7 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         check_positive(type(self).__name__, num_features=num_features)
@@ -45,28 +46,18 @@ class _BatchNorm(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        for name in ("weight", "bias"):
+        for name, wanted in (("weight", affine), ("bias", affine and bias)):
             new = empty(num_features, device=device, dtype=dtype)
-            self.register_parameter(name, Parameter(new) if affine else None)
+            self.register_parameter(name, Parameter(new) if wanted else None)
         tracked = track_running_stats
-        self.register_buffer(
-            "running_mean", zeros(num_features, device=device, dtype=dtype) if tracked else None
-        )
-        self.register_buffer(
-            "running_var", ones(num_features, device=device, dtype=dtype) if tracked else None
-        )
-        self.register_buffer(
-            "num_batches_tracked", zeros((), device=device, dtype=int64) if tracked else None
-        )
+        self.register_buffer("running_mean", zeros(num_features, device=device, dtype=dtype) if tracked else None)
+        self.register_buffer("running_var", ones(num_features, device=device, dtype=dtype) if tracked else None)
+        self.register_buffer("num_batches_tracked", zeros((), device=device, dtype=int64) if tracked else None)
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:
         """Forget what was tracked: mean 0, variance 1, no batches."""
-        if (
-            self.running_mean is not None
-            and self.running_var is not None
-            and self.num_batches_tracked is not None
-        ):
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
             init.zeros_(self.running_mean)
             init.ones_(self.running_var)
             with no_grad():
@@ -75,8 +66,9 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Weight 1, bias 0, and nothing tracked."""
         self.reset_running_stats()
-        if self.affine:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -107,7 +99,7 @@ class _BatchNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
@@ -123,7 +115,7 @@ class BatchNorm1d(_BatchNorm):
         num_features: C.
         eps: added to the variance.
         momentum: None keeps the mean over all batches instead.
-        affine: whether weight and bias (C) are learnt.
+        affine: whether a weight (C) is learnt and, unless `bias` is False, a bias (C).
         track_running_stats: without them, the batch's own statistics are used in evaluation too.
 
     >>> import ingot
@@ -181,9 +173,7 @@ class LayerNorm(Module):
         self.elementwise_affine = elementwise_affine
         learnt = {"weight": elementwise_affine, "bias": elementwise_affine and bias}
         for name, wanted in learnt.items():
-            self.register_parameter(
-                name, Parameter(empty(*sizes, device=device, dtype=dtype)) if wanted else None
-            )
+            self.register_parameter(name, Parameter(empty(*sizes, device=device, dtype=dtype)) if wanted else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -197,7 +187,8 @@ class LayerNorm(Module):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        learnt = f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        return f"{self.normalized_shape}, eps={self.eps}, {learnt}"
 
 
 class GroupNorm(Module):
@@ -221,6 +212,7 @@ class GroupNorm(Module):
         affine: bool = True,
         device: Any = None,
         dtype: Any = None,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         check_positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
@@ -233,19 +225,20 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        for name in ("weight", "bias"):
+        for name, wanted in (("weight", affine), ("bias", affine and bias)):
             new = empty(num_channels, device=device, dtype=dtype)
-            self.register_parameter(name, Parameter(new) if affine else None)
+            self.register_parameter(name, Parameter(new) if wanted else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Weight 1, bias 0."""
-        if self.affine:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"

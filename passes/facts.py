@@ -67,7 +67,7 @@ def number_of(value: Value) -> bool | int | float | None:
 
 def _python_number(item: Any) -> bool | int | float:
     kind = DType.of(item.dtype).kind
-    return {"bool": bool, "int": int, "float": float}[kind](item)  # type: ignore[no-any-return]
+    return {"bool": bool, "int": int, "float": float}[kind](item)
 
 
 def holds_number(value: Value, wanted: bool | int | float) -> bool:

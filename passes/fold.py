@@ -76,7 +76,7 @@ def _byte_count(type_: Type) -> int | None:
         return 16
     if not isinstance(type_, TensorType) or not type_.is_static:
         return None
-    return math.prod(type_.sizes) * type_.dtype.itemsize  # type: ignore[arg-type]
+    return math.prod(type_.sizes) * type_.dtype.itemsize
 
 
 def _results(node: Node) -> list[np.ndarray[Any, Any]] | None:

@@ -126,10 +126,10 @@ class SymInt:
         return hash(self._tracer.fix(self, "it is hashed"))
 
     def __int__(self) -> int:
-        return self._tracer.fix(self, "int() needs a plain number")  # type: ignore[no-any-return]
+        return self._tracer.fix(self, "int() needs a plain number")
 
     def __index__(self) -> int:
-        return self._tracer.fix(self, "Python needs a plain integer here")  # type: ignore[no-any-return]
+        return self._tracer.fix(self, "Python needs a plain integer here")
 
     def __float__(self) -> float:
         return float(self._tracer.fix(self, "float() needs a plain number"))

@@ -237,12 +237,12 @@ def _roots(func: Callable[..., Any]) -> Iterable[tuple[str, Any]]:
     code = getattr(func, "__code__", None)
     if code is None:
         return
-    cells = func.__closure__ or ()  # type: ignore[attr-defined]
+    cells = func.__closure__ or ()
     for key, cell in zip(code.co_freevars, cells, strict=True):
         try:
             yield key, cell.cell_contents
         except ValueError:  # a variable that is not bound yet
             continue
     for key in code.co_names:
-        if key in func.__globals__:  # type: ignore[attr-defined]
-            yield key, func.__globals__[key]  # type: ignore[attr-defined]
+        if key in func.__globals__:
+            yield key, func.__globals__[key]

@@ -166,7 +166,7 @@ class Tracer:
         """The graph value that stands for an operand."""
         if isinstance(x, TensorBase):
             if x._trace is not None and x._trace[0] is self:
-                return x._trace[1]  # type: ignore[no-any-return]
+                return x._trace[1]
             return self._external(x)
         if isinstance(x, (SymInt, SizeExpr)):
             return self.builder.emit("prim::Size", [], {"value": as_size(x)}, location=here()).output
@@ -184,7 +184,7 @@ class Tracer:
             self.value_of(view)
             tensor._trace = view._trace
             self._touched.append(tensor)
-            return view._trace[1]  # type: ignore[no-any-return]
+            return view._trace[1]
         type_ = type_of(tensor._array)
         known = self.names.get(id(tensor))
         if known is None and tensor is default_generator._key:
