@@ -1,58 +1,65 @@
 """Whether everything that walks a graph takes time in proportion to its size.
 
-Builds four kinds of graphs at 10,000 and 100,000 nodes and times each step: medians of interleaved runs,
-their ratio, and the limits: growth of at most 13 times, and seconds at 100,000 nodes.
+Builds four kinds of graphs at 10,000 and 100,000 nodes and times each step: medians over rounds in which the sizes
+take turns, how much they grow (13 times at most), and seconds at 100,000 nodes against each step's limit.
 
-    python benchmarks/scale.py
-    python benchmarks/scale.py --steps build,parse --graphs chain --repeats 5
+    python benchmarks/scale.py [GRAPH ...]
 """
 
-import argparse
+from __future__ import annotations
+
 import gc
-import os
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ingot.ir import ops  # noqa: F401  fills the registry
 from ingot.ir.builder import Builder
 from ingot.ir.dtypes import float32
 from ingot.ir.gc_pause import paused_gc
-from ingot.ir.graph import Block, Graph, same_graph
+from ingot.ir.graph import Block, Graph, Value, same_graph
+from ingot.ir.locations import Location
 from ingot.ir.parser import parse
 from ingot.ir.printer import print_graph
 from ingot.ir.sizes import var
 from ingot.ir.types import BOOL, TensorType
 from ingot.ir.verifier import verify
+from ingot.passes import run_pipeline
+from measure import Row
 
 SMALL, LARGE = 10_000, 100_000
 MOST_GROWTH = 13.0
+ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something to be timed, on what `prepare` makes of a fresh graph; `limit` is in seconds at 100,000 nodes."""
+    """Something to be timed on what `prepare` makes of a graph; `limit` is in seconds at 100,000 nodes."""
 
     name: str
-    run: Callable[[Any], Any]
+    run: Callable[[Any], object]
     limit: float | None = None
     prepare: Callable[[Graph], Any] = lambda graph: graph
 
 
-# Passes are timed on a copy of the graph, which they may change.
-PASSES: list[tuple[str, Callable[[Graph], Any], float]] = []
+def _pass_step(name: str, limit: float) -> Step:
+    """A pass, which changes a copy of the graph."""
+    return Step(name, lambda graph: run_pipeline(graph, name, ()), limit, prepare=Graph.copy)
 
-STEPS = [
+
+STEPS = (
     Step("print", print_graph, 1.5),
     Step("parse", parse, 8.0, prepare=print_graph),
     Step("verify", verify, 1.5),
     Step("copy", Graph.copy),
     Step("compare", lambda pair: same_graph(*pair), prepare=lambda graph: (graph, graph.copy())),
-    *(Step(name, run, limit, prepare=Graph.copy) for name, run, limit in PASSES),
-]
-BUILD_LIMIT = 1.0
+    _pass_step("dce", 3.0),
+    _pass_step("cse", 3.0),
+    _pass_step("canonicalize", 3.0),
+)
+LIMITS = {"build": 1.0} | {step.name: step.limit for step in STEPS}
 
 
 @paused_gc()
@@ -96,8 +103,8 @@ def nested(count: int) -> Graph:
     return graph
 
 
-def _tower(graph: Graph, builder: Builder, value: Any, condition: Any) -> Any:
-    floors: list[tuple[Builder, Any]] = []
+def _tower(graph: Graph, builder: Builder, value: Value, condition: Value) -> Value:
+    floors: list[tuple[Builder, Value]] = []
     inner = builder
     for _ in range(DEPTH):
         value = inner.emit("relu", [value]).output
@@ -120,8 +127,6 @@ WIDTH = 64
 @paused_gc()
 def layers(count: int) -> Graph:
     """Transformer layers with symbolic sizes, about 30 nodes each, in modules and with source locations."""
-    from ingot.ir.locations import Location
-
     graph = Graph("layers")
     batch, time_ = var("B", 1), var("T", 1, 2048)
     value = graph.add_input("x", TensorType(float32, (batch, time_, WIDTH)))
@@ -129,25 +134,23 @@ def layers(count: int) -> Graph:
     scale = graph.add_state("g", TensorType(float32, (WIDTH,)))
     builder = Builder(graph)
     layer = 0
-    while graph.block.nodes.__len__() < count:
+    while len(graph.block.nodes) < count:
         line = 10
         for step in _layer(builder, value, weight, scale):
             value = step
             line += 1
-            builder.location = Location(
-                "model.py", line, 9, line, 40, "Layer.forward", f"x = self.step{line}(x)"
-            )
+            builder.location = Location("model.py", line, 9, line, 40, "Layer.forward", f"x = self.step{line}(x)")
             builder.path = f"layers.{layer % 12}"
         layer += 1
     graph.set_return([value])
     return graph
 
 
-def _layer(builder: Builder, x: Any, weight: Any, scale: Any) -> Any:
-    def op(name: str, *inputs: Any, **attrs: Any) -> Any:
+def _layer(builder: Builder, x: Value, weight: Value, scale: Value) -> Iterator[Value]:
+    def op(name: str, *inputs: Value, **attrs: object) -> Value:
         return builder.emit(name, list(inputs), attrs).output
 
-    def norm(value: Any) -> Any:
+    def norm(value: Value) -> Value:
         centred = op("sub", value, op("mean", value, dim=(2,), keepdim=True))
         variance = op("mean", op("square", centred), dim=(2,), keepdim=True)
         return op("mul", op("mul", centred, op("rsqrt", variance)), scale)
@@ -167,57 +170,46 @@ def _layer(builder: Builder, x: Any, weight: Any, scale: Any) -> Any:
 
 GRAPHS: dict[str, Callable[[int], Graph]] = {"chain": chain, "hub": hub, "nested": nested, "layers": layers}
 
+Times = dict[str, dict[int, list[float]]]
 
-def measure(make: Callable[[int], Graph], steps: list[Step], repeats: int) -> dict[str, dict[int, float]]:
-    """Median seconds by step and number of nodes; sizes take turns, so that slow moments hit both."""
-    times: dict[str, dict[int, list[float]]] = {}
-    for _ in range(repeats):
+
+def measure(make: Callable[[int], Graph]) -> Times:
+    """Seconds of every round, by step and number of nodes."""
+    times: Times = {}
+    for _ in range(ROUNDS):
         for count in (SMALL, LARGE):
-            graph = timed(times, "build", count, make, count)
-            for step in steps:
-                timed(times, step.name, count, step.run, step.prepare(graph))
-            del graph
-            gc.collect()
-    return {
-        step: {count: statistics.median(t) for count, t in found.items()} for step, found in times.items()
-    }
+            graph = _timed(times, "build", count, make, count)
+            for step in STEPS:
+                _timed(times, step.name, count, step.run, step.prepare(graph))
+    return times
 
 
-def timed(
-    times: dict[str, dict[int, list[float]]], step: str, count: int, run: Callable[[Any], Any], arg: Any
-) -> Any:
-    """Run a step and note how long it took."""
+def _timed(times: Times, step: str, count: int, run: Callable[[Any], Any], subject: Any) -> Any:
     gc.collect()
     start = time.perf_counter()
-    result = run(arg)
+    result = run(subject)
     times.setdefault(step, {}).setdefault(count, []).append(time.perf_counter() - start)
     return result
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--graphs", default=",".join(GRAPHS))
-    parser.add_argument("--steps", default="", help="all when empty")
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
-    wanted = set(filter(None, options.steps.split(",")))
-    steps = [step for step in STEPS if not wanted or step.name in wanted]
-    limits = {step.name: step.limit for step in steps} | {"build": BUILD_LIMIT}
-    print(f"load before: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores; medians of {options.repeats}")
-    print(f"{'graph':8} {'step':14} {'10,000':>9} {'100,000':>9} {'growth':>7}   limits")
-    for name in options.graphs.split(","):
-        for step, found in measure(GRAPHS[name], steps, options.repeats).items():
-            small, large = found[SMALL], found[LARGE]
-            limit = limits[step]
-            over = large / small > MOST_GROWTH or (limit is not None and large > limit)
-            shown = f"{MOST_GROWTH:g}x" + (f", {limit:g} s" if limit is not None else "")
-            print(
-                f"{name:8} {step:14} {small:8.3f}s {large:8.3f}s {large / small:6.1f}x   {shown}{'  OVER' if over else ''}"
-            )
-    print(f"load after: {os.getloadavg()[0]:.2f}")
+def rows(names: tuple[str, ...] = tuple(GRAPHS)) -> Iterator[Row]:
+    """Two rows for each graph and step: seconds at 100,000 nodes, and how many times those at 10,000 they are."""
+    for name in names:
+        for step, found in measure(GRAPHS[name]).items():
+            small, large = (statistics.median(found[count]) for count in (SMALL, LARGE))
+            noisy = any(statistics.median(f) > 1.5 * min(f) for f in found.values())
+            subject, reference = f"{large:.3f} s", f"{small:.3f} s"
+            yield Row(f"{step} {name}", subject, "", large, "s", LIMITS[step], False, noisy)
+            growth = large / small
+            yield Row(f"{step} {name}, growth", subject, reference, growth, "x", MOST_GROWTH, False, noisy)
+
+
+def main(names: list[str]) -> None:
+    """Print the rows of the given graphs, or of all, as they come."""
+    for row in rows(tuple(names) or tuple(GRAPHS)):
+        limit = "" if row.limit is None else f"<= {row.limit:g}"
+        print(f"{row.name:28} {row.figure:8.3f} {row.unit:2} {limit:7} {row.verdict}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..ir.errors import ArgumentError
+from .autograd import no_grad
 from .parameter import Parameter
 from .tensor import Tensor
+from .tensor_base import wrap
 
 if TYPE_CHECKING:
     from .module import Module
@@ -78,9 +80,10 @@ def load_into(module: Module, state: Mapping[str, Any], strict: bool, assign: bo
     if problems:
         lines = "".join(f"\n  {text}" for text in problems)
         raise ArgumentError(f"load_state_dict: the state does not fit {type(module).__name__}{lines}")
-    for path, place in places.items():
-        if path in state:
-            _load(place, state[path], assign)
+    with no_grad():
+        for path, place in places.items():
+            if path in state:
+                _load(place, state[path], assign)
     return IncompatibleKeys(missing, unexpected)
 
 
@@ -93,8 +96,8 @@ def _misfit(path: str, value: Any, own: Tensor) -> str:
 
 
 def _load(place: _Place, value: Tensor | np.ndarray, assign: bool) -> None:
-    tensor = value if isinstance(value, Tensor) else Tensor(value)
+    tensor = value if isinstance(value, Tensor) else wrap(value)
     if assign:
         place.assign(tensor.detach())
     else:
-        place.tensor.detach().copy_(tensor.detach())
+        place.tensor.copy_(tensor)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..backends import get_backend
+from ..backends.backend import get_backend
 from ..ir.arrays import is_array
 from ..ir.binding import bind_sizes
 from ..ir.errors import ArgumentError, CaptureError, GradientError

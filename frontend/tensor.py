@@ -266,7 +266,7 @@ class Tensor(TensorBase, Operators):
         return int(self.item())
 
     def __bool__(self) -> bool:
-        if mode.tracer is not None and mode.tracer.is_traced(self):
+        if mode.tracer is not None and mode.tracer.varies(self):
             raise CaptureError(
                 "a Python branch on a tensor's value",
                 expected="a graph that takes the same path for every input",

@@ -19,7 +19,7 @@ class TensorBase:
         _grad: the gradient that `backward` left here.
         _storage: identity and version of the memory, made on demand.
         _base, _chain: for a view, the tensor that it views and the view ops that lead to it.
-        _trace: (token, value) while a capture runs.
+        _trace: (tracer, graph value, whether it is constant) while a capture runs.
     """
 
     _array: Any

@@ -73,9 +73,7 @@ class Block:
         """
         param = self._params[index]
         if param._first_use is not None:
-            raise ArgumentError(
-                f"parameter %{param.name} cannot be removed", found=f"used by {param._first_use.node}"
-            )
+            raise ArgumentError(f"parameter %{param.name} cannot be removed", found=f"used by {param._first_use.node}")
         del self._params[index]
         self.graph.names.release(param._name)
         self._renumber(index)

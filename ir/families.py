@@ -21,7 +21,7 @@ from .nest import build_nest
 from .nest_arrays import run_nest
 from .primitives import PRIMITIVES
 from .registry import Infer, NotDifferentiable, NotExportable, Op, register
-from .scalar import Arg, Expr, trace_scalar
+from .scalar import Arg, Expr, evaluate, trace_scalar
 from .schema import Schema, parse_schema
 from .sizes import Size, equal
 from .sizes import current_context as size_context
@@ -193,11 +193,15 @@ def _elementwise_kernel(
     ndarray = np.ndarray
 
     def kernel(*operands: Any, **attrs: Any) -> Any:
-        first = operands[positions[0]] if positions else operands[0]
-        dtype: Any = getattr(first, "dtype", None)
-        same = dtype is not None and all(getattr(operands[i], "dtype", None) is dtype for i in positions[1:])
-        if not same or (wants_float and dtype.kind != "f"):
-            operands = _promote_arrays(operands, positions, wants_float)
+        first = operands[0]
+        if positions:
+            first = operands[positions[0]]
+            dtype = getattr(first, "dtype", None)
+            same = dtype is not None and all(getattr(operands[i], "dtype", None) is dtype for i in positions[1:])
+            if not same or dtype.kind == "V" or (wants_float and dtype.kind != "f"):
+                operands, common = _promote_arrays(operands, positions, wants_float)
+                if common is bfloat16:
+                    return _typed_result(schema, scalar, operands, attrs)
         xp = np if type(first) is ndarray else namespace(*operands)
         token = quiet_set()
         try:
@@ -212,7 +216,27 @@ def _elementwise_kernel(
     return kernel
 
 
-def _promote_arrays(operands: tuple[Any, ...], positions: tuple[int, ...], wants_float: bool) -> tuple[Any, ...]:
+def _typed_result(
+    schema: Schema, scalar: Callable[..., Any], operands: tuple[Any, ...], attrs: Mapping[str, Any]
+) -> Any:
+    """The body's typed tree, evaluated. Beside bfloat16, which NumPy does not know, Python's numbers are not weak, and
+    a body computed with them would end in float32."""
+    xp = namespace(*operands)
+    typed = [x if hasattr(x, "dtype") else DType.of(type(x)).np.type(x) for x in operands]
+    tree = trace_scalar(scalar, tuple(DType.of(x.dtype) for x in typed), attrs)
+    token = quiet_set()
+    try:
+        result = evaluate(tree, lambda leaf: typed[leaf.index], algebra_of(xp))  # type: ignore[attr-defined]
+    finally:
+        quiet_reset(token)
+    sizes = np.broadcast_shapes(*(x.shape for x in typed))
+    return xp.array(xp.broadcast_to(result, sizes))
+
+
+def _promote_arrays(
+    operands: tuple[Any, ...], positions: tuple[int, ...], wants_float: bool
+) -> tuple[tuple[Any, ...], DType]:
+    """The operands with those at `positions` in their common dtype, and that dtype."""
     dimensioned: list[DType] = []
     zero_dim: list[DType] = []
     numbers: list[DType] = []
@@ -236,7 +260,7 @@ def _promote_arrays(operands: tuple[Any, ...], positions: tuple[int, ...], wants
                 found[i] = target.type(value)
         elif value.dtype is not target:
             found[i] = value.astype(target)
-    return tuple(found)
+    return tuple(found), common
 
 
 _NUMBER_DTYPES: dict[type, DType] = {bool: DType.of(bool), int: int64}

@@ -99,9 +99,7 @@ class Graph:
         self._input_count += 1
         return value
 
-    def add_state(
-        self, key: str, type: Type, name: str | None = None, location: Location | None = None
-    ) -> Value:
+    def add_state(self, key: str, type: Type, name: str | None = None, location: Location | None = None) -> Value:
         """A new piece of state, behind the state there is.
 
         Raises:
@@ -183,9 +181,7 @@ class Graph:
             raise ArgumentError(f"@{self.name} has no state {unknown[0]!r} to update")
         return self._close((*outputs, *updates.values()), tuple(updates), location, path)
 
-    def _close(
-        self, values: Sequence[Value], updates: tuple[str, ...], location: Location | None, path: str
-    ) -> Node:
+    def _close(self, values: Sequence[Value], updates: tuple[str, ...], location: Location | None, path: str) -> Node:
         return self.block._close("prim::Return", values, {"updates": updates}, location, path)
 
     # -- the whole

@@ -6,6 +6,7 @@ users' nests. Large index spaces are computed in slabs of the first letter; a su
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from .arrays import algebra_of, namespace
 from .dtypes import DType, bfloat16, bool_, float16, float32
 from .errors import IndexOutOfRange
-from .nest import Letter, Nest, NestOutput, Read, Scatter
+from .nest import COMBINERS, Letter, Nest, NestOutput, Read, Scatter
 from .scalar import Const, Expr, SizeLeaf
 from .sizes import Size, evaluate
 
@@ -92,6 +93,8 @@ class _Space:
         array = self.arrays[expr.operand]
         if view := self._view(expr, array):
             return view[0]
+        if not array.size and mask is not None and not mask.any():
+            return array.dtype.type(0)  # nothing is read: there may be no place 0 to point the indices at
         at = [
             check_inside(self.xp, self.compute(arg, mask), mask, size)
             for arg, size in zip(expr.args, array.shape, strict=True)
@@ -136,7 +139,7 @@ def _run_output(output: NestOutput, arrays: Sequence[Any], bindings: Mapping[str
     letters = output.letters + output.over
     space = _Space(letters, arrays, bindings, xp)
     shape = tuple(space.shape)
-    total = int(np.prod(shape, dtype=np.int64))
+    total = math.prod(shape)
     if total <= _SLAB or not output.letters:
         return _slab(output, space, shape)
     step = max(1, _SLAB * shape[0] // total)
@@ -157,7 +160,9 @@ def _slab(output: NestOutput, space: _Space, shape: tuple[int, ...]) -> Any:
     kept = len(output.letters)
     if not output.over:
         return xp.zeros(shape, np.int64) if output.combiner.startswith("arg") else xp.array(dense)
-    flat = xp.ascontiguousarray(dense).reshape(*shape[:kept], -1)
+    flat = xp.ascontiguousarray(dense).reshape(*shape[:kept], math.prod(shape[kept:]))
+    if not flat.size and COMBINERS[output.combiner][0] is None:
+        return xp.zeros(shape[:kept], output.dtype.np)  # no element of the output exists either
     return combine(xp, output.combiner, flat, output.dtype)
 
 

@@ -80,10 +80,7 @@ class Node:
         self._link_up(point.block, op, inputs, attrs, location, path)
         take = point.block.graph.names.take
         self.outputs = tuple(
-            [
-                Value(t, take(name), self, None, i)
-                for i, (t, name) in enumerate(zip(types, names, strict=True))
-            ]
+            [Value(t, take(name), self, None, i) for i, (t, name) in enumerate(zip(types, names, strict=True))]
         )
         point.block.nodes.link(self, point.following)
 
@@ -200,9 +197,7 @@ class Node:
         point.check()
         block = self.block
         if block is None or block.terminator is self or block.graph is not point.block.graph:
-            raise ArgumentError(
-                f"{self} cannot be moved there: it is a terminator, erased, or of another graph"
-            )
+            raise ArgumentError(f"{self} cannot be moved there: it is a terminator, erased, or of another graph")
         if point.following is self:
             return
         if block is not point.block and self.blocks and _contains(self, point.block):
@@ -276,9 +271,7 @@ class Node:
         """
         new = (values,) if isinstance(values, Value) else tuple(values)
         if len(new) != len(self.outputs):
-            raise ArgumentError(
-                f"{self.op.name} has {len(self.outputs)} outputs, got {len(new)} values instead"
-            )
+            raise ArgumentError(f"{self.op.name} has {len(self.outputs)} outputs, got {len(new)} values instead")
         if any(value.node is self for value in new):
             raise ArgumentError(f"{self} cannot be replaced with its own output")
         for old, value in zip(self.outputs, new, strict=True):

@@ -95,8 +95,7 @@ class NodeList:
         return f"<{self._length} nodes>"
 
     def link(self, node: Node, before: Node | None) -> None:
-        """Put a node that is in no list in front of `before`, or last. For `node` only, which keeps track of the
-        block that owns it."""
+        """Put a node that is in no list in front of `before`, or last. For `node` only, which notes the owner."""
         previous = self.last if before is None else before.previous
         node.order = self._label_between(previous, before)
         node.previous = previous

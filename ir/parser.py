@@ -45,9 +45,7 @@ def parse(text: str, file: str = "<text>") -> Graph:
     """
     graphs = parse_all(text, file)
     if len(graphs) != 1:
-        raise ParseError(
-            f"{file}: {len(graphs)} graphs", expected="one graph", advice="read it with parse_all"
-        )
+        raise ParseError(f"{file}: {len(graphs)} graphs", expected="one graph", advice="read it with parse_all")
     return graphs[0]
 
 
@@ -89,9 +87,7 @@ def _machine() -> tuple[Lark, GraphActions]:
 
         grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
         actions = GraphActions()
-        lark = Lark(
-            grammar, parser="lalr", lexer=OneExpressionLexer, transformer=actions, keep_all_tokens=True
-        )
+        lark = Lark(grammar, parser="lalr", lexer=OneExpressionLexer, transformer=actions, keep_all_tokens=True)
         _made.append((lark, actions))
     return _made[0]
 
@@ -113,9 +109,7 @@ def _token_expression(conf: Any) -> re.Pattern[str]:
     """One expression for what is ignored and the token behind it; the name of the group is the token's."""
     terminals = sorted(conf.terminals, key=lambda t: (-t.priority, -len(t.pattern.value)))
     ignored = "|".join(t.pattern.to_regexp() for t in terminals if t.name in conf.ignore)
-    tokens = "|".join(
-        f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in terminals if t.name not in conf.ignore
-    )
+    tokens = "|".join(f"(?P<{t.name}>{t.pattern.to_regexp()})" for t in terminals if t.name not in conf.ignore)
     return re.compile(rf"(?:{ignored})*+(?:{tokens}|(?P<{_END}>\Z)|(?P<{_UNKNOWN}>[\s\S]))", re.ASCII)
 
 

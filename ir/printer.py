@@ -124,9 +124,7 @@ class _Printer:
         results = ", ".join([f"%{value.name} : {self.type(value.type)}" for value in node.outputs])
         attrs = self.attrs(node) if node.attrs else ""
         place = self.place(node.location, node.path)
-        return (
-            f"{indent}{results}{' = ' if results else ''}{node.op.name}{attrs}({_names(node.inputs)}){place}"
-        )
+        return f"{indent}{results}{' = ' if results else ''}{node.op.name}{attrs}({_names(node.inputs)}){place}"
 
     def attrs(self, node: Node) -> str:
         bare = self.ops.get(id(node.op), "")

@@ -96,9 +96,7 @@ class GraphActions(AttributeActions):
         if types != self.declared:
             shown = ", ".join(map(str, types))
             header = ", ".join(map(str, self.declared))
-            self.fail(
-                token, "other types are returned than the header says", f"({header})", found=f"({shown})"
-            )
+            self.fail(token, "other types are returned than the header says", f"({header})", found=f"({shown})")
         changes: dict[str, Value] = {}
         for key, operand in updates:
             text = self.unquoted(key, key.text)
@@ -130,9 +128,7 @@ class GraphActions(AttributeActions):
         """Give everything that has a location its function and source text."""
         get = self.sourced.get
         graph = self.new
-        graph.assumptions = [
-            Assumption(x.relation, get(id(x.location), x.location)) for x in graph.assumptions
-        ]
+        graph.assumptions = [Assumption(x.relation, get(id(x.location), x.location)) for x in graph.assumptions]
         for block in graph.blocks():
             for param in block.params:
                 param.location = get(id(param.location), param.location)
@@ -230,9 +226,7 @@ class GraphActions(AttributeActions):
             match = _LOCATION.fullmatch(token.text)
             assert match is not None
             file = match[1] if match[2] is None else self.unquoted(token, match[2])
-            line, column, end_line, end_column = (
-                self.number(token, text) or 0 for text in match.groups()[2:]
-            )
+            line, column, end_line, end_column = (self.number(token, text) or 0 for text in match.groups()[2:])
             found = self.locations[token.text] = Location(file, line, column, end_line, end_column)
         return found
 

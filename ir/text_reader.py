@@ -41,9 +41,7 @@ class TextReader:
     text: str
     file: str
 
-    def fail(
-        self, token: Token, what: str, expected: str = "", advice: str = "", found: str = ""
-    ) -> NoReturn:
+    def fail(self, token: Token, what: str, expected: str = "", advice: str = "", found: str = "") -> NoReturn:
         """Refuse the text because of what a token says."""
         self.fail_at(token.start, len(token.text.partition("\n")[0]), what, expected, found, advice)
 

@@ -34,9 +34,7 @@ class TypeActions(TextReader):
         for part in inside.split(",") if inside.strip() else ():
             match = _BOUNDS.fullmatch(part.strip())
             if match is None:
-                self.fail(
-                    token, f"not the bounds of a size: {part.strip()!r}", "such as B in 1..2048, or T >= 1"
-                )
+                self.fail(token, f"not the bounds of a size: {part.strip()!r}", "such as B in 1..2048, or T >= 1")
             name, least, lo, hi = match.groups()
             if name in self.variables:
                 self.fail(token, f"the bounds of size {name} are given twice")
@@ -79,9 +77,7 @@ class TypeActions(TextReader):
     def plain_type(self, parts: list[Token]) -> Type:
         found = _PLAIN.get(parts[0].text)
         if found is None:
-            self.fail(
-                parts[0], f"no type {parts[0].text}", f"one of {', '.join(_PLAIN)}, or such as f32[2, 3]"
-            )
+            self.fail(parts[0], f"no type {parts[0].text}", f"one of {', '.join(_PLAIN)}, or such as f32[2, 3]")
         return found
 
     def list_type(self, parts: list[Any]) -> Type:

@@ -126,9 +126,7 @@ class StepLR(_Factors):
     [0.25]
     """
 
-    def __init__(
-        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.step_size = step_size
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
@@ -223,9 +221,7 @@ class LambdaLR(LRScheduler):
         count = len(optimizer.param_groups)
         self._lambdas = [lr_lambda] * count if callable(lr_lambda) else list(lr_lambda)
         if len(self._lambdas) != count:
-            raise ArgumentError(
-                f"LambdaLR: {len(self._lambdas)} functions", expected=f"one, or {count}: one per group"
-            )
+            raise ArgumentError(f"LambdaLR: {len(self._lambdas)} functions", expected=f"one, or {count}: one per group")
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -284,20 +280,14 @@ class OneCycleLR(LRScheduler):
                 raise ArgumentError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
             total_steps = epochs * steps_per_epoch
         if anneal_strategy not in _ANNEAL:
-            raise ArgumentError(
-                f"OneCycleLR: anneal_strategy is {anneal_strategy!r}", expected="'cos' or 'linear'"
-            )
+            raise ArgumentError(f"OneCycleLR: anneal_strategy is {anneal_strategy!r}", expected="'cos' or 'linear'")
         if total_steps <= 0 or not 0 <= pct_start <= 1:
-            raise ArgumentError(
-                "OneCycleLR: out of range", expected="total_steps > 0 and 0 <= pct_start <= 1"
-            )
+            raise ArgumentError("OneCycleLR: out of range", expected="total_steps > 0 and 0 <= pct_start <= 1")
         self.total_steps = total_steps
         self.anneal_strategy = anneal_strategy
         count = len(optimizer.param_groups)
         tops = [max_lr] * count if isinstance(max_lr, (int, float)) else list(max_lr)
-        self._points = [
-            _cycle(total_steps, pct_start, top, div_factor, final_div_factor, three_phase) for top in tops
-        ]
+        self._points = [_cycle(total_steps, pct_start, top, div_factor, final_div_factor, three_phase) for top in tops]
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -312,9 +302,7 @@ class OneCycleLR(LRScheduler):
         return _ANNEAL[self.anneal_strategy](first, last, (self.last_epoch - start) / (end - start))
 
 
-def _cycle(
-    total: int, up: float, top: float, div: float, final_div: float, three: bool
-) -> list[tuple[float, float]]:
+def _cycle(total: int, up: float, top: float, div: float, final_div: float, three: bool) -> list[tuple[float, float]]:
     """The corners of the cycle: (step, learning rate)."""
     first = top / div
     last = first / final_div
@@ -338,13 +326,9 @@ class SequentialLR(LRScheduler):
         milestones: counts at which the second, third, ... takes over.
     """
 
-    def __init__(
-        self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]) -> None:
         if len(milestones) != len(schedulers) - 1:
-            raise ArgumentError(
-                f"SequentialLR: {len(milestones)} milestones", expected=str(len(schedulers) - 1)
-            )
+            raise ArgumentError(f"SequentialLR: {len(milestones)} milestones", expected=str(len(schedulers) - 1))
         if any(s.optimizer is not optimizer for s in schedulers):
             raise ArgumentError("SequentialLR: a scheduler belongs to another optimizer")
         self._schedulers = list(schedulers)

@@ -67,9 +67,7 @@ class Optimizer:
 
     def update_of(self, group: Mapping[str, Any]) -> Update:
         """The rule of a group: what a subclass is about."""
-        raise UnsupportedError(
-            f"{type(self).__name__} has no update_of", advice="define update_of(self, group)"
-        )
+        raise UnsupportedError(f"{type(self).__name__} has no update_of", advice="define update_of(self, group)")
 
     def state_of(self, parameter: Tensor, group: Mapping[str, Any]) -> tuple[list[Tensor], Tensor | None]:
         """A parameter's state for the update, made at its first step, and its step count if it has one."""
@@ -134,9 +132,7 @@ class Optimizer:
         Parameters are numbered in the order of the groups; the tensors are the optimizer's own.
         """
         numbers = {id(p): i for i, p in enumerate(self._parameters())}
-        groups = [
-            {**group, "params": [numbers[id(p)] for p in group["params"]]} for group in self.param_groups
-        ]
+        groups = [{**group, "params": [numbers[id(p)] for p in group["params"]]} for group in self.param_groups]
         state = {numbers[id(p)]: dict(values) for p, values in self.state.items() if values}
         return {"state": dict(sorted(state.items())), "param_groups": groups}
 
@@ -150,9 +146,7 @@ class Optimizer:
         groups = state_dict["param_groups"]
         found, own = [[len(g["params"]) for g in x] for x in (groups, self.param_groups)]
         if found != own:
-            raise ArgumentError(
-                f"{name}.load_state_dict: other parameter groups", found=f"{found} != {own} parameters"
-            )
+            raise ArgumentError(f"{name}.load_state_dict: other parameter groups", found=f"{found} != {own} parameters")
         numbers = [n for group in groups for n in group["params"]]
         places = dict(zip(numbers, self._parameters(), strict=True))
         loaded = [(places[n], v) for n, v in state_dict["state"].items() if n in places]
@@ -160,7 +154,9 @@ class Optimizer:
             for key, value in values.items():
                 _check_entry(f"{name}.load_state_dict: '{key}'", value, parameter)
         for group, saved in zip(self.param_groups, groups, strict=True):
-            group.update({key: value for key, value in saved.items() if key != "params"})
+            for key, value in saved.items():
+                if key != "params":
+                    group[key] = _option(group.get(key), value)
         for parameter, values in loaded:
             own_state = self.state[parameter]
             for key, value in values.items():
@@ -216,6 +212,16 @@ def _check_entry(what: str, value: Any, parameter: Tensor) -> None:
         raise ArgumentError(
             f"{what} has other sizes than its parameter", found=f"{list(sizes)} != {list(parameter.shape)}"
         )
+
+
+def _option(old: Any, new: Any) -> Any:
+    """A saved option; one that is a tensor (a learning rate) keeps its identity."""
+    if not isinstance(new, Tensor) and not isinstance(old, Tensor):
+        return new
+    if not isinstance(old, Tensor):
+        return new.clone()
+    with no_grad():
+        return old.copy_(new)
 
 
 def _taken_over(old: Tensor | None, value: Any, dtype: DType) -> Tensor:

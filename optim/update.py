@@ -52,18 +52,14 @@ class Update:
         self.lr = lr
         self._known: dict[float, tuple[Any, ...]] = {}
 
-    def apply(
-        self, parameter: Tensor, gradient: Tensor, state: Sequence[Tensor], step: Tensor | None
-    ) -> None:
+    def apply(self, parameter: Tensor, gradient: Tensor, state: Sequence[Tensor], step: Tensor | None) -> None:
         """Change a parameter, its state and its step count in place."""
         if mode.tracer is None and _is_plain(parameter, gradient, state):
             self._over_arrays(parameter, gradient, state, step)
         else:
             self._over_ops(parameter, gradient, state, step)
 
-    def _over_ops(
-        self, parameter: Tensor, gradient: Tensor, state: Sequence[Tensor], step: Tensor | None
-    ) -> None:
+    def _over_ops(self, parameter: Tensor, gradient: Tensor, state: Sequence[Tensor], step: Tensor | None) -> None:
         lr = self.lr.to(float64) if isinstance(self.lr, Tensor) else self.lr
         if step is not None:
             step.add_(1.0)
@@ -76,9 +72,7 @@ class Update:
             old.copy_(new)
 
     @quiet
-    def _over_arrays(
-        self, parameter: Tensor, gradient: Tensor, state: Sequence[Tensor], step: Tensor | None
-    ) -> None:
+    def _over_arrays(self, parameter: Tensor, gradient: Tensor, state: Sequence[Tensor], step: Tensor | None) -> None:
         scalars = self._plain_scalars(step)
         targets = [parameter._array, *[s._array for s in state]]
         for new, old in _blocks(targets, gradient._array):

@@ -234,6 +234,8 @@ class _GraphReader:
             raise FileFormatError(
                 f"{self.what}, node {position}: {error.what}", expected=error.expected, found=error.found
             ) from None
+        except (TypeError, ValueError):  # an array in place of a number
+            raise self.fail(f"node {position}: attributes of other kinds", expected=op.schema.text) from None
         for name, value in given.items():
             if not same_attribute(value, checked[name]):
                 kind = next(str(p) for p in op.schema.attributes if p.name == name)

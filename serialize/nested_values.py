@@ -14,7 +14,7 @@ from ..ir.errors import ArgumentError, FileFormatError
 from ..ir.program import Tree
 from .attribute_values import check_int, encode_float, read_float
 from .limits import MAX_NAME, MAX_TEXT, MAX_TREE_DEPTH
-from .strict_json import is_text, sequence, text
+from .strict_json import integer, is_text, sequence, text
 
 __all__ = ["count_leaves", "encode_extra", "encode_tree", "read_extra", "read_tree"]
 
@@ -94,14 +94,10 @@ def _read_constant(value: Any, what: str) -> Any:
     if type(value) is bool:
         return value
     if type(value) is int:
-        return value if value.bit_length() <= 64 else _bad_constant(what)
+        return integer(value, what, -(2**63), 2**63 - 1)
     if type(value) is str:
         return text(value, what, MAX_TEXT)
     return read_float(value, what)
-
-
-def _bad_constant(what: str) -> Any:
-    raise FileFormatError(f"{what}: a number is out of range")
 
 
 # -- extras
@@ -148,7 +144,7 @@ def read_extra(value: Any, what: str, depth: int = 0) -> Any:
     if value is None or type(value) is bool:
         return value
     if type(value) is int:
-        return value if value.bit_length() <= 64 else _bad_constant(what)
+        return integer(value, what, -(2**63), 2**63 - 1)
     if type(value) is str:
         return text(value, what, MAX_TEXT)
     if type(value) is list:

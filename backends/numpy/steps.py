@@ -15,6 +15,7 @@ import numpy as np
 
 from ...ir.dtypes import DType, by_short
 from ...ir.scalar import Arg, Const, Expr, SizeLeaf, evaluate, walk
+from .text import dtype_text
 
 __all__ = ["Array", "Number", "Output", "Program", "Result", "Step", "Term", "assign", "bits_dtype"]
 
@@ -94,7 +95,7 @@ class Program:
             return term
         if isinstance(term, Number):
             if term.text:
-                return Number(dtype, text=_converted(term.text, dtype))
+                return Number(dtype, text=f"{dtype_text(dtype)}({term.text})")
             return Number(dtype, value=_folded(Expr("cast", (Const(term.value, term.dtype),), dtype)))
         return self.add("cast", (term,), dtype, origin)
 
@@ -126,12 +127,6 @@ class Program:
             constants = tuple(Const(arg.value, arg.dtype) for arg in args)  # type: ignore[union-attr]
             return Number(node.dtype, value=_folded(Expr(node.op, constants, node.dtype)))
         return self.add(node.op, args, node.dtype, origin)
-
-
-def _converted(text: str, dtype: DType) -> str:
-    from .text import dtype_text
-
-    return f"{dtype_text(dtype)}({text})"
 
 
 def _folded(expr: Expr) -> Any:
@@ -171,8 +166,8 @@ def assign(program: Program, outputs: Sequence[Output], new: Callable[[DType], s
     names: dict[int, str] = {}
     for i, step in enumerate(program.steps):
         if step.op == "where":
-            # The mask is written while the operands are still needed.
-            step.mask = _free(registers, bits_dtype(step.dtype), i - 1, i, new).name
+            # The mask is written while the operands are still needed, and read while the result is written.
+            step.mask = _free(registers, bits_dtype(step.dtype), i - 1, i + 1, new).name
         found = targets.get(i)
         if found is None or found.busy > i:
             found = _free(registers, step.dtype, i, last[i], new)

@@ -1,8 +1,9 @@
 """The tracer: runs a program once on example inputs and records every op as a node.
 
-Ops are computed as usual, so the program sees real values; beside them each tensor carries the graph value that
-stands for it. Types are inferred from the graph values, so dynamic sizes stay symbolic. A tensor that the program
-did not get as an input and did not compute is state (a parameter, a buffer, an optimizer's momentum) or a constant.
+Ops are computed as usual, so the program sees real values; beside them each tensor carries, in `_trace`, the tracer,
+the graph value that stands for it, and whether that depends on constants alone. Types are inferred from the graph
+values, so dynamic sizes stay symbolic. A tensor that the program did not get as an input and did not compute is state
+(a parameter, a buffer, an optimizer's momentum) or a constant.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Tracer:
         type_ = type_of(array)
         assert isinstance(type_, TensorType)
         value = self.graph.add_input(name, type_.with_(sizes=tuple(sizes)))
-        found._trace = (self, value)
+        found._trace = (self, value, False)
         self._inputs.add(id(found._array))
         self._touched.append(found)
         return found
@@ -159,8 +160,12 @@ class Tracer:
     # -------------------------------------------------------------------------------------------------- values
 
     def is_traced(self, tensor: Any) -> bool:
-        """Whether a tensor's value depends on the program's inputs or state."""
+        """Whether a graph value stands for the tensor."""
         return tensor._trace is not None and tensor._trace[0] is self
+
+    def varies(self, tensor: Any) -> bool:
+        """Whether a tensor's value depends on the program's inputs or state, and not on constants alone."""
+        return self.is_traced(tensor) and not tensor._trace[2]
 
     def value_of(self, x: Any) -> Value:
         """The graph value that stands for an operand."""
@@ -195,7 +200,7 @@ class Tracer:
             self.state[key] = (tensor, value)
         else:
             self._anonymous.append((key, tensor, value))
-        tensor._trace = (self, value)
+        tensor._trace = (self, value, known is None)
         self._touched.append(tensor)
         return value
 
@@ -224,9 +229,10 @@ class Tracer:
         finally:
             mode.grad, mode.tracer = with_grad, self
         outputs = result if isinstance(result, tuple) else (result,)
+        constant = all(x._trace[2] for x in inputs if isinstance(x, TensorBase))
         for output, value in zip(outputs, node.outputs, strict=True):
             self._check(op, output, value)
-            output._trace = (self, value)
+            output._trace = (self, value, constant)
         if op.view and outputs[0]._base is not None:
             self._relink(outputs[0], inputs[0], op, symbolic)
         if with_grad and any(isinstance(x, TensorBase) and x._node is not None for x in inputs):
@@ -290,7 +296,7 @@ class Tracer:
 
     def leaves_graph(self, tensor: Any, how: str) -> None:
         """A tensor's value goes to Python, where the graph cannot follow: noted in the ledger."""
-        if self.is_traced(tensor):
+        if self.varies(tensor):
             self.ledger.append(
                 LedgerEntry(
                     "value",

@@ -193,7 +193,7 @@ def conv2d_weight_grad_fast(
     c = x.shape[1]
     columns = _columns(np, _float32_if_half(np, x), kernel_size, (oh, ow), stride, padding, dilation)
     rows = _float32_if_half(np, g).transpose(1, 0, 2, 3).reshape(groups, o // groups, n * oh * ow)
-    found = np.matmul(rows, columns.reshape(groups, -1, n * oh * ow).transpose(0, 2, 1))
+    found = np.matmul(rows, columns.reshape(groups, columns.shape[0] // groups, n * oh * ow).transpose(0, 2, 1))
     found = found.reshape(o, c // groups, *kernel_size)
     if out is None:
         return found.astype(g.dtype, copy=False)

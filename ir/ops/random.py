@@ -105,8 +105,7 @@ def _dropout(input: Any, key: Any, *, p: float) -> Any:
     words = philox.raw(key, input.size)
     threshold = math.ceil(float(np.float32(p)) * 2**24)
     keep = (words >= np.uint64(threshold << 40)).reshape(input.shape) if threshold < 2**24 else np.zeros(input.shape, bool)
-    scale = np.asarray(_scale(p), input.dtype)
-    return input * (keep * scale)
+    return np.asarray(input * (keep.astype(input.dtype) * np.asarray(_scale(p), input.dtype)))
 
 
 def _scale(p: float) -> float:
@@ -126,4 +125,4 @@ def dropout(F: Any, input: Any, key: Any, p: Any) -> Any:
     if input.dtype.kind != "float":
         raise DTypeError(f"dropout: input is {input.dtype.name}", expected="a floating-point dtype")
     keep = F.ge(F.rand(key, size=tuple(input.shape), dtype=float32), p)
-    return input * F.cast(F.where(keep, _scale(p), 0.0), dtype=input.dtype)
+    return input * (F.cast(keep, dtype=input.dtype) * _scale(p))

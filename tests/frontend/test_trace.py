@@ -130,12 +130,16 @@ def test_a_branch_on_data_names_the_line_and_the_way_out():
 
 
 def test_a_branch_on_a_constant_is_taken():
-    flag = ingot.tensor(1.0)
-
     def f(x):
-        return x * 2 if bool(flag > 0) else x
+        return x * 2 if bool(ingot.tensor(1.0) > 0) else x
 
     assert trace(f, ingot.ones(2))(ingot.ones(2)).tolist() == [2.0, 2.0]
+
+
+def test_a_branch_on_state_is_refused():
+    flag = ingot.tensor(1.0)
+    with pytest.raises(CaptureError, match="branch"):
+        trace(lambda x: x * 2 if flag > 0 else x, ingot.ones(2))
 
 
 def test_errors_in_user_code_show_the_line_while_tracing():

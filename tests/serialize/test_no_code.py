@@ -23,7 +23,7 @@ events = []
 current = ""
 
 def audit(event, arguments):
-    if not current or event in ("mmap.__new__", "sys._getframe"):
+    if not current or event in ("mmap.__new__", "builtins.id", "sys._getframe"):
         return
     if event == "open" and (arguments[0] == current or isinstance(arguments[0], int)):
         return

@@ -3,6 +3,7 @@
 `hostile()` gives for each bad file its bytes and a part of the message that refuses it.
 """
 
+import base64
 import io
 import pickle
 import zipfile
@@ -45,12 +46,12 @@ graph @forward(%x : f32[B, 1, 8, 8], %train : bool, %n : int)
       %m : f32[B, 10] = ingot::mul(%s, %half)
       -> (%go, %m)
   %best : i64[B] = ingot::argmax[dim=1, keepdim=false](%z)
-  %big : f32[20] = prim::Constant[value=tensor(f32[20], base64 "%s")]()
+  %big : f32[20] = prim::Constant[value=tensor(f32[20], base64 "BIG")]()
   %small : f32[2] = prim::Constant[value=tensor(f32[2], [0.0, 1.0])]()
   return (%z, %best, %big) update {"rng": %k3}
 sources { @model.py:10:13-10:25 in Net.forward "        h = self.conv(x)" }
 """
-_BIG = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+_BIG = base64.b64encode(np.arange(20, dtype=np.float32).tobytes()).decode()
 
 
 @cache
@@ -62,7 +63,7 @@ def good_file() -> bytes:
         (np.zeros((2, 10), np.float32), np.zeros(2, np.int64), np.zeros(20, np.float32)),
     )
     program = record_of(
-        TEXT.replace('"%s"', f'"{_BIG}"'),
+        TEXT.replace("BIG", _BIG),
         trainable=("conv.weight", "fc.weight"),
         extras={"labels": list("0123456789"), "mean": 0.5},
         examples=[example],
@@ -261,7 +262,7 @@ def _graphs() -> dict[str, tuple[bytes, str]]:
         "op of version 99": (bad_ops(1, "ingot::conv2d", 99), "newer than this Ingot knows"),
         "op of version 0": (bad_ops(1, "ingot::conv2d", 0), "version of op ingot::conv2d is out of range"),
         "op with another number of inputs": (bad_ops(1, "ingot::relu"), "relu"),
-        "op with blocks and without": (bad_ops(1, "prim::If"), "has"),
+        "op without its blocks": (bad_ops(3, "prim::If"), "prim::If has 2 blocks"),
         "op that cannot be called": (bad_ops(1, "prim::Yield"), "prim::Yield"),
         "node not a list": (graph(lambda g: g["nodes"].__setitem__(1, {})), "node 1 is malformed"),
         "node too short": (graph(lambda g: g["nodes"][1].pop()), "node 1 is malformed"),
@@ -278,18 +279,18 @@ def _graphs() -> dict[str, tuple[bytes, str]]:
         "node reads a string": (node(1, 3, ["x"]), "node 1: an input"),
         "node with inputs null": (node(1, 3, None), "node 1 is malformed"),
         "node of no type": (node(1, 4, [99]), "node 1: a type"),
-        "node of too many outputs": (node(1, 4, [5, 5]), "verifier rejects"),
+        "node of too many outputs": (node(count - 1, 4, [5, 5]), "names of values are missing"),
         "node of another type": (node(1, 4, [1]), "verifier rejects"),
         "node of no output": (node(count - 1, 4, []), "names are left over"),
         "node with blocks of its own": (graph(lambda g: g["nodes"][1].append(1)), "ingot::conv2d has 0 blocks"),
         "node with too many blocks": (graph(lambda g: g["nodes"][if_index(g)].__setitem__(5, 3)), "has 2 blocks"),
         "nodes not a list": (graph(lambda g: g.update(nodes={})), "nodes is not a list"),
-        "nodes gone": (graph(lambda g: g.update(nodes=[])), "a block"),
+        "nodes gone": (graph(lambda g: g.update(nodes=[])), "its end is out of range"),
         "a node gone": (graph(lambda g: g["nodes"].pop(0)), "graph @forward"),
         "blocks gone": (graph(lambda g: g.update(blocks=[])), "a block is missing"),
         "block gone": (graph(lambda g: g["blocks"].pop()), "a block is missing"),
         "block left over": (graph(lambda g: g["blocks"].append([0, [], [], 0])), "left over"),
-        "block that ends too early": (block(0, 0, 3), "left over"),
+        "block that ends too early": (block(0, 0, 3), "what a block returns is out of range"),
         "block that ends too late": (block(0, 0, count + 1), "its end is out of range"),
         "block that ends before it begins": (block(1, 0, 0), "its end is out of range"),
         "block that ends outside": (block(1, 0, count + 1), "its end is out of range"),
@@ -320,7 +321,7 @@ def _graphs() -> dict[str, tuple[bytes, str]]:
         "attribute an array not base64": (attribute("groups", {"array": ["f32", [0], "?"]}), "base64"),
         "attribute an array too large": (attribute("groups", {"array": ["f32", [10**9, 10**9], ""]}), "too large"),
         "attribute no constant": (attribute("groups", {"constant": 99}), "out of range"),
-        "attribute a constant for a number": (attribute("groups", {"constant": 0}), "groups"),
+        "attribute a constant for a number": (attribute("groups", {"constant": 0}), "attributes of other kinds"),
         "stride zero": (attribute("stride", [0, 1]), "verifier"),
         "constant a string": (_constant(good, "text"), "holds no number and no tensor"),
         "constant a dtype": (_constant(good, {"dtype": "f32"}), "holds no number and no tensor"),

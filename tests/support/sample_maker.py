@@ -46,10 +46,10 @@ class Maker:
         """A contiguous array."""
         kind = dtype or self.dtype
         if kind.kind == "bool":
-            return self.rng.random(sizes) < 0.5
+            return np.asarray(self.rng.random(sizes) < 0.5)
         if kind.kind == "int":
             start = max(int(low), 0) if not kind.is_signed else int(low)
-            return self.rng.integers(start, max(int(high), start + 1) + 1, sizes).astype(kind.np)
+            return np.asarray(self.rng.integers(start, max(int(high), start + 1) + 1, sizes)).astype(kind.np)
         values = self.rng.uniform(low, high, sizes)
         whole = np.round(values)
         close = np.abs(values - whole) < 0.05
@@ -71,7 +71,7 @@ class Maker:
 
     def indices(self, high: int, *sizes: int, dtype: Any = np.int64) -> np.ndarray:
         """Integers in [0, high)."""
-        return self.rng.integers(0, high, sizes).astype(dtype)
+        return np.asarray(self.rng.integers(0, high, sizes)).astype(dtype)
 
     def key(self) -> np.ndarray:
         return self.rng.integers(0, 2**63, 2).astype(np.uint64)

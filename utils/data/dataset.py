@@ -129,9 +129,7 @@ class Subset(Dataset):
         return self.dataset.collated_batch([self.indices[i] for i in indices])
 
 
-def random_split(
-    dataset: Any, lengths: Sequence[int | float], generator: Generator | None = None
-) -> list[Subset]:
+def random_split(dataset: Any, lengths: Sequence[int | float], generator: Generator | None = None) -> list[Subset]:
     """Disjoint random subsets of the given lengths, or of the given shares of the whole.
 
     Args:
@@ -150,9 +148,7 @@ def random_split(
     total = len(dataset)
     sizes = _whole_lengths(lengths, total)
     if sum(sizes) != total:
-        raise ArgumentError(
-            "random_split: the lengths do not add up", expected=str(total), found=str(sum(sizes))
-        )
+        raise ArgumentError("random_split: the lengths do not add up", expected=str(total), found=str(sum(sizes)))
     order = philox.permutation(next_key(generator)._array, total).tolist()
     ends = list(itertools.accumulate(sizes))
     return [Subset(dataset, order[end - size : end]) for end, size in zip(ends, sizes, strict=True)]

@@ -52,9 +52,7 @@ class DataLoader:
         generator: Generator | None = None,
     ) -> None:
         if num_workers:
-            raise UnsupportedError(
-                f"DataLoader: num_workers is {num_workers}", expected="0: it loads in this process"
-            )
+            raise UnsupportedError(f"DataLoader: num_workers is {num_workers}", expected="0: it loads in this process")
         _check(dataset, batch_size, shuffle, sampler, batch_sampler, drop_last)
         if batch_sampler is not None:
             batch_size, drop_last = None, False
@@ -62,9 +60,7 @@ class DataLoader:
         self.batch_size = batch_size
         self.drop_last = drop_last
         self.generator = generator
-        self.collate_fn = collate_fn or (
-            default_collate if batch_size or batch_sampler is not None else _as_it_is
-        )
+        self.collate_fn = collate_fn or (default_collate if batch_size or batch_sampler is not None else _as_it_is)
         self._collates = collate_fn is not None
         if sampler is None and not isinstance(dataset, IterableDataset):
             sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)

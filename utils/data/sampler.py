@@ -139,9 +139,7 @@ class WeightedRandomSampler(Sampler):
         self.generator = generator
         positive = int((self.weights > 0).sum())
         if self.weights.ndim != 1 or (self.weights < 0).any() or not positive:
-            raise ArgumentError(
-                "WeightedRandomSampler: weights", expected="a sequence of numbers >= 0, not all 0"
-            )
+            raise ArgumentError("WeightedRandomSampler: weights", expected="a sequence of numbers >= 0, not all 0")
         if num_samples <= 0 or (not replacement and num_samples > positive):
             raise ArgumentError(
                 f"WeightedRandomSampler: num_samples is {num_samples}", found=f"{positive} with a weight"
