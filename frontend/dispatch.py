@@ -18,7 +18,7 @@ from ..ir.algebra import Algebra, type_of
 from ..ir.errors import DTypeError, IngotError
 from ..ir.families import single_ufunc
 from ..ir.locations import here
-from ..ir.registry import Op, lookup
+from ..ir.registry import Op, StopsGradient, lookup
 from ..ir.schema import REQUIRED, Parameter
 from ..ir.sizes import SizeExpr
 from .mode import mode
@@ -99,13 +99,11 @@ def link_view(output: Any, source: Any, op: Op | None, step: Any) -> None:
     basic index where `op` is None."""
     if not np.may_share_memory(output._array, source._array) and output._array.size:
         return
-    base = source._base
-    if base is None:
-        base = source
-        output._chain = ((op, step),)
-    else:
-        output._chain = (*source._chain, (op, step))
+    base = source if source._base is None else source._base
     output._base = base
+    output._chain = (*source._chain, (op, step))
+    if source._detached or (op is not None and isinstance(op.grad, StopsGradient)):
+        output._detached = True
     storage = storage_of(base)
     output._storage = storage
     storage.add_view(output)

@@ -37,8 +37,10 @@ def assign(target: Tensor, new: Tensor) -> Tensor:
     recording = mode.grad and (target._node is not None or new._node is not None or _base_node(target))
     if not tracing and not recording:
         return _write(target, new._array)
-    base = target._base if target._base is not None else target
-    if recording and isinstance(base._node, Leaf):
+    # For the tape, what is detached stands on its own; a capture follows the memory.
+    alone = target._base is None or (target._detached and not tracing)
+    base = target if alone else target._base
+    if recording and isinstance(base._node, Leaf) and not target._detached:
         raise GradientError(
             "a leaf that requires a gradient is changed in place",
             location=here(),
@@ -47,21 +49,19 @@ def assign(target: Tensor, new: Tensor) -> Tensor:
     new = _fitted(target, new)
     if tracing:
         mode.tracer.before_write(base)
-    chain = target._chain
-    whole = new if base is target else write_back(base, chain, new)
-    with_grad = recording
+    whole = new if alone else write_back(base, target._chain, new)
     _write(target, new._array)
-    _adopt(base, whole, with_grad)
+    _adopt(base, whole, recording and not target._detached)
+    if alone and target._base is not None:
+        return target
     for alias in storage_of(base).aliases:
-        if alias._chain or alias is target:
-            _adopt(alias, replay(base, alias._chain), with_grad)
-        elif tracing:
-            alias._trace = base._trace
+        if alias is not base:
+            _adopt(alias, replay(base, alias._chain), recording and not alias._detached)
     return target
 
 
 def _base_node(target: Tensor) -> bool:
-    return target._base is not None and target._base._node is not None
+    return target._base is not None and not target._detached and target._base._node is not None
 
 
 def _adopt(tensor: Any, value: Any, with_grad: bool) -> None:

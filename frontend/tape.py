@@ -20,7 +20,7 @@ from ..ir.dtypes import DType
 from ..ir.errors import ArgumentError, GradientError
 from ..ir.gradient import gradient_names, input_gradients
 from ..ir.locations import here
-from ..ir.registry import NotDifferentiable, Op
+from ..ir.registry import NotDifferentiable, Op, StopsGradient
 from ..ir.types import KEY, NONE, TensorType
 from .mode import mode
 from .storage import storage_of
@@ -128,7 +128,7 @@ def record(
     wanted = tuple([i for i, x in enumerate(inputs) if getattr(x, "_node", None) is not None])
     plan = plan_of(op, wanted, len(inputs))
     if plan is None:
-        if any(output._array.dtype.kind in "fV" for output in outputs):
+        if not isinstance(op.grad, StopsGradient) and any(output._array.dtype.kind in "fV" for output in outputs):
             raise _no_gradient(op)
         return
     node: TapeNode = object.__new__(TapeNode)
@@ -157,6 +157,8 @@ def record_unary(plan: Plan | None, op: Op, x: Tensor, attrs: Mapping[str, Any],
     if array.dtype.kind not in "fV":
         return
     if plan is None:
+        if isinstance(op.grad, StopsGradient):
+            return
         raise _no_gradient(op)
     node: TapeNode = object.__new__(TapeNode)
     node.op = op
@@ -190,6 +192,8 @@ def record_binary(
         plan = plans[2]
         parents = ((x_node, x._index), (y_node, y._index))
     if plan is None:
+        if isinstance(op.grad, StopsGradient):
+            return
         raise _no_gradient(op)
     node: TapeNode = object.__new__(TapeNode)
     node.op = op

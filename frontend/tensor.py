@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from ..ir import ops as _ops  # noqa: F401  (fills the registry)
 from ..ir import registry
 from ..ir.dtypes import DType, float32, from_numpy
 from ..ir.errors import ArgumentError, CaptureError, GradientError
 from ..ir.locations import here
 from ..ir.operators import Operators
 from . import functions, indexing, inplace, tape
-from .dispatch import EAGER, entry
+from .dispatch import EAGER, entry, link_view
 from .mode import mode
 from .sizes import Size
 from .storage import storage_of
@@ -191,10 +192,7 @@ class Tensor(TensorBase, Operators):
         if mode.tracer is not None:
             return EAGER.detach(self)
         found = wrap(self._array)
-        found._storage = storage_of(self)
-        found._storage.add_view(found)
-        # A detached view stands on its own for the tape, so in-place changes to it do not reach its base's gradient.
-        found._base, found._chain = (self, ()) if self._base is None else (self._base, self._chain)
+        link_view(found, self, _DETACH, {})
         return found
 
     def detach_(self) -> Tensor:
@@ -441,6 +439,8 @@ def _method(name: str) -> Any:
         return None
     return entry(op)
 
+
+_DETACH = registry.lookup("ingot::detach")
 
 TENSORS.add(Tensor)
 use_tensor_class(Tensor)

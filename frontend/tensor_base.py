@@ -19,6 +19,7 @@ class TensorBase:
         _grad: the gradient that `backward` left here.
         _storage: identity and version of the memory, made on demand.
         _base, _chain: for a view, the tensor that it views and the view ops that lead to it.
+        _detached: whether that view is cut off from its base's gradient.
         _trace: (tracer, graph value, whether it is constant) while a capture runs.
     """
 
@@ -29,6 +30,7 @@ class TensorBase:
     _storage: Any = None
     _base: Any = None
     _chain: tuple[Any, ...] = ()
+    _detached: bool = False
     _trace: Any = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -194,18 +194,22 @@ def _elementwise_kernel(
 
     def kernel(*operands: Any, **attrs: Any) -> Any:
         first = operands[0]
-        if positions:
-            first = operands[positions[0]]
-            dtype = getattr(first, "dtype", None)
-            same = dtype is not None and all(getattr(operands[i], "dtype", None) is dtype for i in positions[1:])
-            if not same or dtype.kind == "V" or (wants_float and dtype.kind != "f"):
-                operands, common = _promote_arrays(operands, positions, wants_float)
-                if common is bfloat16:
-                    return _typed_result(schema, scalar, operands, attrs)
-        xp = np if type(first) is ndarray else namespace(*operands)
+        dtype = None
         token = quiet_set()
         try:
+            if positions:
+                first = operands[positions[0]]
+                dtype = getattr(first, "dtype", None)
+                same = dtype is not None and all(getattr(operands[i], "dtype", None) is dtype for i in positions[1:])
+                if not same or dtype.kind == "V" or (wants_float and dtype.kind != "f"):
+                    operands, common = _promote_arrays(operands, positions, wants_float)
+                    if common is bfloat16:
+                        return _typed_result(schema, scalar, operands, attrs)
+            xp = np if type(first) is ndarray else namespace(*operands)
             result = scalar(algebra_of(xp), *operands, **attrs)
+            # Beside bools, too, a Python number in the body is not weak: their maximum with 0 would be an integer.
+            if dtype is not None and dtype.kind == "b" and same and result.dtype.kind == "i":
+                return _typed_result(schema, scalar, operands, attrs)
         finally:
             quiet_reset(token)
         if type(result) is not ndarray:

@@ -19,7 +19,7 @@ from typing import Any
 
 from .algebra import Algebra, Proxy
 from .errors import GradientError
-from .registry import NotDifferentiable, Op
+from .registry import NotDifferentiable, Op, StopsGradient
 from .sizes import Size
 
 __all__ = ["Recorder", "TypeNames", "accumulate", "gradient_names", "input_gradients", "sum_to"]
@@ -180,31 +180,44 @@ def accumulate(F: Any, a: Any, b: Any) -> Any:
 
 
 class Recorder(Algebra):
-    """An algebra that computes over another one and keeps a list of the calls, to walk it backwards."""
+    """An algebra that computes over another one and keeps a list of the calls, to walk it backwards.
+
+    Only calls that depend on a watched operand are kept: gradients flow to those operands and nowhere else.
+    """
 
     def __init__(self, F: Any) -> None:
         self.F = F
         self.calls: list[tuple[Op, list[Any], tuple[Proxy, ...], Mapping[str, Any]]] = []
+        self._watched: dict[int, Proxy] = {}
 
-    def wrap(self, value: Any) -> Any:
-        """A value of the inner algebra as this one's operand."""
-        return Proxy(self, value, _type(value)) if hasattr(value, "dtype") else value
+    def wrap(self, value: Any, watched: bool = True) -> Any:
+        """A value of the inner algebra as this one's operand; numbers and None stay as they are."""
+        if not hasattr(value, "dtype"):
+            return value
+        proxy = Proxy(self, value, _type(value))
+        if watched and _floating(proxy):
+            self._watched[id(proxy)] = proxy
+        return proxy
 
     def apply(self, op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
         plain = [x.value if isinstance(x, Proxy) else x for x in inputs]
         result = self.F.apply(op, plain, attrs)
-        outputs = tuple(self.wrap(x) for x in (result if isinstance(result, tuple) else (result,)))
-        self.calls.append((op, list(inputs), outputs, attrs))
+        watched = any(id(x) in self._watched for x in inputs)
+        outputs = tuple(self.wrap(x, watched) for x in (result if isinstance(result, tuple) else (result,)))
+        if watched:
+            self.calls.append((op, list(inputs), outputs, attrs))
         return outputs[0] if len(outputs) == 1 else outputs
 
     def backward(self, seeds: Mapping[int, Any]) -> dict[int, Any]:
-        """Gradients of everything that the seeds depend on; both by the `id` of a proxy."""
+        """Gradients of every watched value that the seeds depend on; both by the `id` of a proxy."""
         grads = dict(seeds)
         for op, inputs, outputs, attrs in reversed(self.calls):
             g = [grads.get(id(x)) for x in outputs]
             if all(x is None for x in g):
                 continue
-            wanted = [i for i, x in enumerate(inputs) if isinstance(x, Proxy) and _floating(x)]
+            wanted = [i for i, x in enumerate(inputs) if id(x) in self._watched]
+            if isinstance(op.grad, StopsGradient):
+                continue
             if isinstance(op.grad, NotDifferentiable) and not any(_floating(y) for y in outputs):
                 continue
             names = [p.name for p in op.schema.inputs]
@@ -229,7 +242,8 @@ def _type(value: Any) -> Any:
 
 
 def _floating(value: Any) -> bool:
-    return bool(value.dtype.is_floating_point)
+    dtype = getattr(value.type, "dtype", None)
+    return dtype is not None and dtype.is_floating_point
 
 
 def _through_decomposition(
@@ -247,8 +261,10 @@ def _through_decomposition(
     operands = []
     for parameter in op.schema.inputs:
         value = saved[parameter.name]
-        group = [recorder.wrap(x) for x in (value if parameter.is_list else (value,))]
-        flat += group
+        group = []
+        for x in value if parameter.is_list else (value,):
+            flat.append(recorder.wrap(x, watched=len(flat) in wanted))
+            group.append(flat[-1])
         operands.append(tuple(group) if parameter.is_list else group[0])
     result = op.body(recorder, *operands, **attrs)
     outputs = result if isinstance(result, tuple) else (result,)

@@ -18,7 +18,7 @@ from .types import Type
 if TYPE_CHECKING:
     from .graph import Node
 
-__all__ = ["NotDifferentiable", "NotExportable", "Op", "all_ops", "lookup", "names", "register", "unregister"]
+__all__ = ["NotDifferentiable", "NotExportable", "Op", "StopsGradient", "all_ops", "lookup", "names", "register", "unregister"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,11 @@ class NotDifferentiable:
     """Stands in a declaration in place of a gradient, and says why there is none."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopsGradient(NotDifferentiable):
+    """Stands in place of a gradient where none flows on purpose: asking for it is no mistake."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -306,6 +306,7 @@ def _make_group(members: Sequence[Node]) -> None:
     for value in numbers:
         if value.node is not None and not value.use_count and is_removable(value.node):
             value.node.erase()
+            within[value].name = value.name
 
 
 def _copy_number(value: Value, body: Block) -> Value:

@@ -92,7 +92,8 @@ class Print(Instrument):
         self._show(f"after {stage}" if changed else f"{stage} changed nothing", graph if changed else None)
 
     def _show(self, title: str, graph: Graph | None) -> None:
-        print(f"# {title}", *([] if graph is None else [graph]), sep="\n", file=self.to or sys.stderr)
+        text = f"# {title}\n" + ("" if graph is None else str(graph))
+        print(text, end="", file=self.to or sys.stderr)
 
 
 class Time(Instrument):

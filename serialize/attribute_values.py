@@ -80,7 +80,11 @@ def _encode(value: Any, variables: Mapping[str, SizeExpr], constant: Callable[[A
 def check_int(value: int) -> int:
     """The integer itself, when it fits into 64 bits."""
     if not -(2**_INT_BITS) <= value < 2**_INT_BITS:
-        raise ArgumentError("an integer cannot be saved", expected="64 bits", found=f"{(value + 1 if value < 0 else value).bit_length() + 1} bits")
+        raise ArgumentError(
+            "an integer cannot be saved",
+            expected="64 bits",
+            found=f"{(value + 1 if value < 0 else value).bit_length() + 1} bits",
+        )
     return value
 
 

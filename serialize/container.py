@@ -104,7 +104,9 @@ def _header(buffer: Any) -> tuple[dict[str, Any], int]:
     if length > MAX_HEADER or size == 8 or bytes(buffer[8:9]) != b"{":
         raise FileFormatError("not a safetensors file", expected="a JSON header at its beginning", advice=_hint(buffer))
     if length > size - 8:
-        raise FileFormatError("the file is truncated", expected=f"a header of {length} bytes", found=f"{size - 8} bytes")
+        raise FileFormatError(
+            "the file is truncated", expected=f"a header of {length} bytes", found=f"{size - 8} bytes"
+        )
     header = parse_json(bytes(buffer[8 : 8 + length]), "the header")
     if type(header) is not dict:
         raise FileFormatError("the header is not an object")
@@ -216,6 +218,8 @@ def pack(metadata: Mapping[str, str], tensors: Mapping[str, np.ndarray[Any, Any]
 
 def _check_tensor(name: str, array: np.ndarray[Any, Any]) -> None:
     if name == _METADATA or not is_text(name, MAX_NAME):
-        raise ArgumentError(f"a tensor cannot be called {name[:200]!r}", expected=f"at most {MAX_NAME} characters of text")
+        raise ArgumentError(
+            f"a tensor cannot be called {name[:200]!r}", expected=f"at most {MAX_NAME} characters of text"
+        )
     if array.dtype not in _NAMES:
         raise ArgumentError(f"tensor {name!r} is {array.dtype}", expected="one of " + ", ".join(map(str, _NAMES)))

@@ -85,23 +85,26 @@ class _GraphWriter:
 
     def _walk(self) -> None:
         """Write all blocks, with a stack of those that are open in place of recursion."""
-        waiting: list[tuple[Block, int, Iterator[Node] | None]] = [(self.graph.block, -1, None)]
+        waiting: list[tuple[Block, int, int, Iterator[Node] | None]] = [(self.graph.block, 0, -1, None)]
         while waiting:
-            block, row, nodes = waiting.pop()
+            block, depth, row, nodes = waiting.pop()
             if nodes is None:
-                row, nodes = self._open(block), iter(block.nodes)
+                row, nodes = self._open(block, depth), iter(block.nodes)
             for node in nodes:
                 self._node(node)
                 if node.blocks:
-                    waiting.append((block, row, nodes))
-                    waiting.extend((inner, -1, None) for inner in reversed(node.blocks))
+                    waiting.append((block, depth, row, nodes))
+                    waiting.extend((inner, depth + 1, -1, None) for inner in reversed(node.blocks))
                     break
             else:
                 self._close(block, row)
-            if len(waiting) > 2 * MAX_BLOCK_DEPTH:
-                raise ArgumentError(f"@{self.graph.name}: blocks lie too deep inside each other")
 
-    def _open(self, block: Block) -> int:
+    def _open(self, block: Block, depth: int) -> int:
+        if depth > MAX_BLOCK_DEPTH:
+            raise ArgumentError(
+                f"@{self.graph.name} cannot be saved: blocks lie too deep inside each other",
+                expected=f"at most {MAX_BLOCK_DEPTH} levels",
+            )
         place, number = self.tables.place, self.types.number
         self._define(block.params)
         self.blocks.append([0, [[number(p.type), place(p.location)] for p in block.params], [], 0])
@@ -152,7 +155,9 @@ class _GraphWriter:
 
 def _name(name: str) -> str:
     if not is_text(name, MAX_NAME):
-        raise ArgumentError(f"the name {name[:80]!r} cannot be saved", expected=f"at most {MAX_NAME} characters of text")
+        raise ArgumentError(
+            f"the name {name[:80]!r} cannot be saved", expected=f"at most {MAX_NAME} characters of text"
+        )
     return name
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "MAX_BLOCK_DEPTH",
     "MAX_HEADER",
     "MAX_JSON_DEPTH",
+    "MAX_JSON_LISTS",
     "MAX_NAME",
     "MAX_NODES",
     "MAX_RANK",
@@ -25,6 +26,8 @@ MAX_HEADER: Final = 100_000_000
 """Bytes of the header: the safetensors format's own limit."""
 MAX_JSON_DEPTH: Final = 256
 """Lists and objects inside each other, anywhere in the header or the document."""
+MAX_JSON_LISTS: Final = 16_000_000
+"""Lists and objects altogether: empty ones need two bytes in a file and some sixty in memory."""
 MAX_NODES: Final = 5_000_000
 """Nodes of all graphs together."""
 MAX_BLOCK_DEPTH: Final = 10_000

@@ -86,7 +86,7 @@ def count_leaves(tree: Tree) -> int:
 
 def _checked_name(name: str) -> str:
     if not is_text(name, MAX_NAME):
-        raise ArgumentError(f"the key {ascii(name[:80])} cannot be saved", expected=f"at most {MAX_NAME} characters")
+        raise ArgumentError(f"the key {name[:80]!a} cannot be saved", expected=f"at most {MAX_NAME} characters")
     return name
 
 

@@ -209,7 +209,7 @@ def _entry_row(name: str, graph: Graph, signature: Signature, tables: TableWrite
 
 def _checked_text(value: str, limit: int = MAX_TEXT) -> str:
     if not is_text(value, limit):
-        raise ArgumentError(f"the text {ascii(value[:80])} cannot be saved", expected=f"at most {limit} characters")
+        raise ArgumentError(f"the text {value[:80]!a} cannot be saved", expected=f"at most {limit} characters")
     return value
 
 

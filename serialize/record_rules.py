@@ -80,7 +80,9 @@ def _fits(array: np.ndarray[Any, Any], type_: Type) -> bool:
 def _check_names(record: ProgramRecord) -> None:
     for name in record.state:
         if name.startswith(RESERVED_PREFIX):
-            raise VerifyError(f"state {name!r} has a reserved name", expected=f"none that begins with {RESERVED_PREFIX}")
+            raise VerifyError(
+                f"state {name!r} has a reserved name", expected=f"none that begins with {RESERVED_PREFIX}"
+            )
     if len(set(record.trainable)) != len(record.trainable):
         raise VerifyError("a trainable name stands there twice")
     for name in record.trainable:

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from ..ir.errors import FileFormatError
-from .limits import MAX_JSON_DEPTH, MAX_NAME, MAX_TEXT
+from .limits import MAX_JSON_DEPTH, MAX_JSON_LISTS, MAX_NAME, MAX_TEXT
 
 __all__ = ["dump_json", "fields_of", "integer", "is_text", "parse_json", "sequence", "text"]
 
@@ -54,8 +54,7 @@ def parse_json(data: bytes, what: str) -> Any:
         decoded = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise FileFormatError(f"{what} is not JSON", found=f"bytes that are not UTF-8 at {error.start}") from None
-    if _deepest(data) > MAX_JSON_DEPTH:
-        raise FileFormatError(f"{what} is nested too deep", expected=f"at most {MAX_JSON_DEPTH} levels")
+    _check_nesting(data, what)
     try:
         return json.loads(decoded, object_pairs_hook=_object, parse_constant=_no_constant)
     except FileFormatError as error:
@@ -66,15 +65,19 @@ def parse_json(data: bytes, what: str) -> Any:
         raise FileFormatError(f"{what} is not JSON", found=_shown(str(error))) from None
 
 
-def _deepest(data: bytes) -> int:
-    """How deep lists and objects lie in each other; strings do not count."""
+def _check_nesting(data: bytes, what: str) -> None:
+    """Whether lists and objects, outside of strings, are neither too deep inside each other nor too many."""
     marks = np.frombuffer(_STRING.sub(b"", data), np.uint8)
-    depth = deepest = 0
+    depth = count = 0
     for start in range(0, len(marks), _CHUNK):
-        depths = depth + np.cumsum(_STEP[marks[start : start + _CHUNK]])
-        deepest = max(deepest, int(depths.max()))
+        steps = _STEP[marks[start : start + _CHUNK]]
+        depths = depth + np.cumsum(steps)
         depth = int(depths[-1])
-    return deepest
+        count += int(np.count_nonzero(steps > 0))
+        if depths.max() > MAX_JSON_DEPTH:
+            raise FileFormatError(f"{what} is nested too deep", expected=f"at most {MAX_JSON_DEPTH} levels")
+        if count > MAX_JSON_LISTS:
+            raise FileFormatError(f"{what} has too many parts", expected=f"at most {MAX_JSON_LISTS} lists and objects")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

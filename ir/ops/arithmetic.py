@@ -6,7 +6,7 @@ from typing import Any
 
 from ..dtypes import bool_
 from ..families import elementwise
-from ..registry import NotDifferentiable
+from ..registry import NotDifferentiable, StopsGradient
 
 _STEPS = NotDifferentiable("its result is piecewise constant")
 _WHOLE = NotDifferentiable("it works on integers and bools")
@@ -172,7 +172,7 @@ elementwise(
     "detach(input: Tensor) -> Tensor",
     scalar=lambda s, x: x,
     keep=("input",),
-    grad={"input": lambda: None},
+    grad=StopsGradient("it cuts its input off"),
     view=True,
     inverse=lambda F, base, new: new,
     onnx="Identity",

@@ -128,3 +128,31 @@ def test_many_views_of_one_tensor_are_forgotten():
     for _ in range(1000):
         x[1]
     assert len(x._storage._views) < 100
+
+
+def test_a_detached_view_is_changed_without_a_word_of_the_gradient():
+    w = ingot.ones(3, requires_grad=True)
+    w.data.add_(1)
+    w.detach()[0] = 7.0
+    assert w.tolist() == [7.0, 2.0, 2.0]
+    assert w.is_leaf
+    y = w * 1
+    y.detach().mul_(2)
+    assert y.tolist() == [14.0, 4.0, 4.0]
+    y.sum().backward()
+    assert w.grad.tolist() == [1.0] * 3
+
+
+def test_a_capture_follows_writes_through_detached_views():
+    w = ingot.ones(2, requires_grad=True)
+    outside = w.detach()
+
+    def f(x):
+        w.data.add_(x)
+        outside[0] += 1
+        return w.detach() * 1
+
+    program = ingot.jit.trace(f, ingot.ones(2))
+    assert w.tolist() == [1.0, 1.0]
+    assert program(ingot.ones(2)).tolist() == [3.0, 2.0]
+    assert program(ingot.ones(2)).tolist() == [5.0, 3.0]

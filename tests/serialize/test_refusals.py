@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from corpus import good_file, good_files, hostile
-from program_files import document_of, edited, leaves_only, record_of
-
 from ingot.ir import ops  # noqa: F401
 from ingot.ir.builder import Builder
 from ingot.ir.dtypes import float32
-from ingot.ir.errors import FileFormatError
+from ingot.ir.errors import ArgumentError, FileFormatError
 from ingot.ir.families import elementwise
 from ingot.ir.graph import Graph
 from ingot.ir.program import ProgramRecord
 from ingot.ir.registry import unregister
 from ingot.ir.types import TensorType
 from ingot.serialize import container, content_hash, dumps, limits, load, loads
+from program_files import document_of, edited, leaves_only, record_of
 
 CORPUS = hostile()
 
@@ -71,7 +70,13 @@ def test_the_verifier_names_the_node_and_the_users_line() -> None:
     with pytest.raises(FileFormatError) as caught:
         loads(edited(good_file(), change))
     text = str(caught.value)
-    for part in "verifier rejects", "%h = ingot::conv2d", "model.py:10:13, in Net.forward", "h = self.conv(x)", "@forward":
+    for part in (
+        "verifier rejects",
+        "%h = ingot::conv2d",
+        "model.py:10:13, in Net.forward",
+        "h = self.conv(x)",
+        "@forward",
+    ):
         assert part in text
 
 
@@ -92,10 +97,24 @@ def test_a_folder_or_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
 # -- limits
 
 
+NESTED = """
+graph @f(%t : bool) -> (bool):
+  %y : bool = prim::If(%t)
+    block0():
+      %z : bool = prim::If(%t)
+        block0():
+          -> (%t)
+        block1():
+          -> (%t)
+      -> (%z)
+    block1():
+      -> (%t)
+  return (%y)
+"""
+
+
 def test_blocks_deeper_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "graph @f(%t : bool) -> (int): %y : int = prim::If(%t) block0(): {inner} -> (%a) block1(): {zero} -> (%b) return (%y)"
-    inner = "%a : int = prim::If(%t) block0(): %c : int = prim::Constant[value=1]() -> (%c) block1(): %d : int = prim::Constant[value=1]() -> (%d)"
-    data = dumps(record_of(text.format(inner=inner, zero="%b : int = prim::Constant[value=0]()")))
+    data = dumps(record_of(NESTED))
     loads(data)
     monkeypatch.setattr("ingot.serialize.graph_reader.MAX_BLOCK_DEPTH", 1)
     with pytest.raises(FileFormatError, match="more than 1 deep"):
@@ -107,6 +126,19 @@ def test_more_nodes_than_the_limit_are_refused_before_any_is_made(monkeypatch: p
     monkeypatch.setattr("ingot.serialize.graph_reader.Node", None)
     with pytest.raises(FileFormatError, match="too many nodes"):
         loads(good_file())
+
+
+def test_blocks_deeper_than_the_limit_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingot.serialize.graph_writer.MAX_BLOCK_DEPTH", 1)
+    with pytest.raises(ArgumentError, match="too deep inside each other"):
+        dumps(record_of(NESTED))
+
+
+def test_more_lists_than_the_limit_are_refused_before_any_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = good_file()
+    monkeypatch.setattr("ingot.serialize.strict_json.MAX_JSON_LISTS", 100)
+    with pytest.raises(FileFormatError, match="too many parts"):
+        loads(data)
 
 
 def test_a_header_beyond_the_limit_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +196,11 @@ def test_a_users_op_that_is_not_registered_says_so(mine) -> None:
 
 
 def test_attributes_that_are_left_out_have_their_defaults() -> None:
-    text = "graph @f(%x : f32[2, 3]) -> (f32[2]): %y : f32[2] = ingot::sum[dim=[1], keepdim=false, dtype=none](%x) return (%y)"
+    text = """
+        graph @f(%x : f32[2, 3]) -> (f32[2]):
+          %y : f32[2] = ingot::sum[dim=[1], keepdim=false, dtype=none](%x)
+          return (%y)
+        """
     data = dumps(record_of(text))
 
     def change(document: dict) -> None:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from program_files import record_of
-from repository import run_python
-
 from ingot.ir import ops  # noqa: F401
 from ingot.ir.errors import VerifyError
 from ingot.ir.program import ProgramRecord
 from ingot.serialize import atomic, load, save
+from program_files import record_of
+from repository import run_python
 
 
 def program(fill: float = 1) -> ProgramRecord:

@@ -12,12 +12,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from program_files import document_of, edited, record_of, with_document, with_header
-
 from ingot.ir import ops  # noqa: F401
 from ingot.ir.program import Example
 from ingot.serialize import dumps
 from ingot.serialize.container import pack, read_container
+from program_files import document_of, edited, record_of, with_document, with_header
 
 TEXT = """
 graph @forward(%x : f32[B, 1, 8, 8], %train : bool, %n : int)
@@ -119,7 +118,9 @@ def _headers() -> dict[str, tuple[bytes, str]]:
     start = 8 + int.from_bytes(good[:8], "little")
     entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     deep = b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
-    twice = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    twice = (
+        b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    )
     return {
         "header length absurd": ((2**63).to_bytes(8, "little") + good[8:], "not a safetensors file"),
         "header length all ones": (b"\xff" * 8 + good[8:], "not a safetensors file"),
@@ -262,7 +263,7 @@ def _graphs() -> dict[str, tuple[bytes, str]]:
         "op of version 99": (bad_ops(1, "ingot::conv2d", 99), "newer than this Ingot knows"),
         "op of version 0": (bad_ops(1, "ingot::conv2d", 0), "version of op ingot::conv2d is out of range"),
         "op with another number of inputs": (bad_ops(1, "ingot::relu"), "relu"),
-        "op without its blocks": (bad_ops(3, "prim::If"), "prim::If has 2 blocks"),
+        "op without its blocks": (bad_ops(2, "prim::If"), "prim::If has 2 blocks"),
         "op that cannot be called": (bad_ops(1, "prim::Yield"), "prim::Yield"),
         "node not a list": (graph(lambda g: g["nodes"].__setitem__(1, {})), "node 1 is malformed"),
         "node too short": (graph(lambda g: g["nodes"][1].pop()), "node 1 is malformed"),
@@ -348,13 +349,22 @@ def _graphs() -> dict[str, tuple[bytes, str]]:
         "variable of an empty range": (graph(lambda g: g["sizes"][0].__setitem__(slice(1, 3), [5, 4])), "empty range"),
         "variable of a bound of text": (graph(lambda g: g["sizes"][0].__setitem__(1, "0")), "bound of size variable"),
         "assumption of no relation": (graph(lambda g: g["assumptions"][0].__setitem__(0, "B")), "not a relation"),
-        "assumption of an unknown variable": (graph(lambda g: g["assumptions"][0].__setitem__(0, "C > 1")), "no variable"),
-        "assumption that cannot hold": (graph(lambda g: g["assumptions"][0].__setitem__(0, "B < B")), "verifier rejects"),
+        "assumption of an unknown variable": (
+            graph(lambda g: g["assumptions"][0].__setitem__(0, "C > 1")),
+            "no variable",
+        ),
+        "assumption that cannot hold": (
+            graph(lambda g: g["assumptions"][0].__setitem__(0, "B < B")),
+            "verifier rejects",
+        ),
         "names too few": (graph(lambda g: g.update(names="x y")), "names of values are missing"),
         "names too many": (graph(lambda g: g.update(names=g["names"] + " extra")), "left over"),
         "names twice": (graph(lambda g: g.update(names=g["names"].replace("train", "x"))), "each another one"),
         "names no identifiers": (graph(lambda g: g.update(names=g["names"].replace("train", "a-b"))), "identifiers"),
-        "names with a line break": (graph(lambda g: g.update(names=g["names"].replace("train", "a\nb"))), "identifiers"),
+        "names with a line break": (
+            graph(lambda g: g.update(names=g["names"].replace("train", "a\nb"))),
+            "identifiers",
+        ),
         "names not ASCII": (graph(lambda g: g.update(names=g["names"].replace("train", "ä"))), "identifiers"),
         "names a list": (graph(lambda g: g.update(names=[])), "identifiers"),
         "name of the graph a number": (graph(lambda g: g.update(name=3)), "name is not a string"),
@@ -364,7 +374,10 @@ def _graphs() -> dict[str, tuple[bytes, str]]:
         "updates of unknown state": (graph(lambda g: g.update(updates=["nope"])), "updates do not match"),
         "updates twice": (graph(lambda g: g.update(updates=["rng", "rng"])), "updates do not match"),
         "updates of another type": (graph(lambda g: g.update(updates=["fc.weight"])), "verifier rejects"),
-        "updates too many": (graph(lambda g: g.update(updates=["rng", "fc.weight", "conv.weight", "a", "b"])), "updates"),
+        "updates too many": (
+            graph(lambda g: g.update(updates=["rng", "fc.weight", "conv.weight", "a", "b"])),
+            "updates",
+        ),
     }
 
 
@@ -431,7 +444,10 @@ def _parts() -> dict[str, tuple[bytes, str]]:
         "tensor that nothing names": (tensors(lambda t: t.update({"payload": np.ones(3)})), "'payload' is left over"),
         "constant that nothing names": (tensors(lambda t: t.update({"__ingot__/constant/1": np.ones(3)})), "left over"),
         "constant missing": (tensors(lambda t: t.pop(constant)), "constant/0' is missing"),
-        "constant of another shape": (tensors(lambda t: t.update({constant: np.ones(9, np.float32)})), "verifier rejects"),
+        "constant of another shape": (
+            tensors(lambda t: t.update({constant: np.ones(9, np.float32)})),
+            "verifier rejects",
+        ),
         "constants without end": (whole(lambda d: d.update(constants=10**9)), "number of constants"),
         "trainable of no state": (whole(lambda d: d["trainable"].append("nope")), "not a name of the state"),
         "trainable twice": (whole(lambda d: d["trainable"].append("fc.weight")), "stands there twice"),

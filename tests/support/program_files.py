@@ -5,12 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
 from ingot.ir.graph import Graph
 from ingot.ir.parser import parse_all
 from ingot.ir.program import ProgramRecord, Signature
 from ingot.ir.types import KeyType, ScalarType, TensorType, Type
-from ingot.serialize import dumps
 from ingot.serialize.container import pack, read_container
 
 LEAF = {"kind": "leaf"}
