@@ -16,6 +16,7 @@ from typing import Any as _Any
 
 from .frontend import functions as _functions
 from .frontend.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .frontend.devices import device
 from .frontend.dispatch import EAGER as _EAGER
 from .frontend.functions import (
     arange,
@@ -80,6 +81,7 @@ dtype = DType
 # Public names of what lives deeper: `import ingot.jit` and `ingot.jit` find these, loaded when first asked for.
 _DEEPER = {
     "autograd": "frontend.autograd",
+    "cuda": "frontend.devices",
     "jit": "frontend.jit",
     "onnx": "serialize.onnx",
 }
@@ -140,6 +142,7 @@ __all__ = [
     "bfloat16",
     "bool",
     "default_generator",
+    "device",
     "double",
     "dtype",
     "empty",

@@ -1,7 +1,8 @@
 """Whether everything that walks a graph takes time in proportion to its size.
 
 Builds four kinds of graphs at 10,000 and 100,000 nodes and times each step: medians over rounds in which the sizes
-take turns, how much they grow (13 times at most), and seconds at 100,000 nodes against each step's limit.
+take turns, how much they grow (13 times at most), and seconds at 100,000 nodes against each step's limit. It is the
+processor's time that counts: everything here runs in one thread, and is not to suffer from other programs.
 
     python benchmarks/scale.py [GRAPH ...]
 """
@@ -186,9 +187,9 @@ def measure(make: Callable[[int], Graph]) -> Times:
 
 def _timed(times: Times, step: str, count: int, run: Callable[[Any], Any], subject: Any) -> Any:
     gc.collect()
-    start = time.perf_counter()
+    start = time.process_time()
     result = run(subject)
-    times.setdefault(step, {}).setdefault(count, []).append(time.perf_counter() - start)
+    times.setdefault(step, {}).setdefault(count, []).append(time.process_time() - start)
     return result
 
 

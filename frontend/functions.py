@@ -12,10 +12,14 @@ from typing import Any, Final
 import numpy as np
 
 from ..ir import dtypes
+from ..ir.arrays import is_array, to_device
 from ..ir.dtypes import DType, get_default_dtype
 from ..ir.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
 from ..ir.locations import here
+from .devices import check_device, device_of
+from .devices import device as Device
 from .dispatch import EAGER
+from .mode import mode
 from .tensor_base import TensorBase, wrap
 
 __all__ = [
@@ -88,17 +92,17 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     >>> ingot.tensor([[1, 2], [3, 4]]).dtype
     ingot.int64
     """
-    check_device(device)
-    found = wrap(np.array(as_array(data, dtype), order="C"))
+    found = _on(wrap(np.array(as_array(data, dtype), order="C")), device)
     return found.requires_grad_() if requires_grad else found
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """The data as a tensor, sharing memory where the dtype allows it."""
-    check_device(device)
-    if isinstance(data, TensorBase) and (dtype is None or DType.of(dtype) is data.dtype):  # type: ignore[attr-defined]
+    if is_array(data) and not isinstance(data, np.ndarray):
+        return to(wrap(data), dtype=dtype, device=device_of(data) if device is None else device)
+    if isinstance(data, TensorBase) and device is None and (dtype is None or DType.of(dtype) is data.dtype):  # type: ignore[attr-defined]
         return data
-    return wrap(as_array(data, dtype))
+    return _on(wrap(as_array(data, dtype)), device)
 
 
 def from_numpy(array: np.ndarray) -> Any:
@@ -121,16 +125,6 @@ def as_tensor_like(value: Any, like: Any) -> Any:
     if isinstance(value, (bool, int, float)):
         return wrap(np.asarray(value, dtype=like._array.dtype))
     return wrap(as_array(value))
-
-
-def check_device(device: Any) -> None:
-    """Refuse devices that this build does not have.
-
-    Raises:
-        UnsupportedError: for anything but the CPU.
-    """
-    if device is not None and str(device) not in ("cpu",):
-        raise UnsupportedError(f"no device {device!r}", expected="'cpu'", location=here())
 
 
 def _sizes(size: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -194,12 +188,11 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
     >>> ingot.arange(3)
     tensor([0, 1, 2])
     """
-    check_device(device)
     if end is None:
         start, end = 0, start
     whole = not any(isinstance(x, float) for x in (start, end, step))
     wanted = DType.of(dtype) if dtype is not None else dtypes.int64 if whole else get_default_dtype()
-    return EAGER.arange(start, end, step, wanted)
+    return _on(EAGER.arange(start, end, step, wanted), device)
 
 
 # -------------------------------------------------------------------------------------------------- conversion
@@ -210,14 +203,33 @@ def to(input: Any, *args: Any, dtype: Any = None, device: Any = None) -> Any:
     for arg in args:
         if isinstance(arg, TensorBase):
             dtype = arg.dtype  # type: ignore[attr-defined]
-        elif isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda"):
+        elif isinstance(arg, Device) or (isinstance(arg, str) and arg.split(":")[0] in ("cpu", "cuda")):
             device = arg
         elif not isinstance(arg, bool):
             dtype = arg
-    check_device(device)
+    if device is not None:
+        input = _on(input, device)
     if dtype is None or DType.of(dtype) is input.dtype:
         return input
     return EAGER.cast(input, dtype=DType.of(dtype))
+
+
+def _on(input: Any, wanted: Any) -> Any:
+    """A tensor on a device; itself where it already is there.
+
+    Raises:
+        UnsupportedError: for a device that is not there, for a move while capturing, or of a recorded tensor.
+    """
+    target = check_device(wanted)
+    if wanted is None or (target.type == "cpu") == isinstance(input._array, np.ndarray):
+        return input
+    if input._node is not None or mode.tracer is not None:
+        raise UnsupportedError(
+            "moving between devices is neither recorded nor captured",
+            location=here(),
+            advice="move the tensor before it requires a gradient, and before capture",
+        )
+    return wrap(to_device(input._array, target.type, target.index))
 
 
 def _caster(dtype: DType) -> Callable[..., Any]:
@@ -351,7 +363,12 @@ def _new(maker: Callable[..., Any]) -> Callable[..., Any]:
 
 def cpu(input: Any) -> Any:
     """The tensor in main memory."""
-    return input if isinstance(input._array, np.ndarray) else wrap(input._array.get())
+    return _on(input, "cpu")
+
+
+def cuda(input: Any, device: Any = "cuda") -> Any:
+    """The tensor on a CUDA device."""
+    return _on(input, device)
 
 
 METHODS: Final[dict[str, Callable[..., Any]]] = {
@@ -366,6 +383,7 @@ METHODS: Final[dict[str, Callable[..., Any]]] = {
     "allclose": allclose,
     "equal": equal,
     "cpu": cpu,
+    "cuda": cuda,
     "new_zeros": _new(zeros),
     "new_ones": _new(ones),
     "float": _caster(dtypes.float32),

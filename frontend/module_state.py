@@ -88,15 +88,15 @@ def load_into(module: Module, state: Mapping[str, Any], strict: bool, assign: bo
 
 
 def _misfit(path: str, value: Any, own: Tensor) -> str:
-    if not isinstance(value, (Tensor, np.ndarray)):
-        return f"not a tensor  {path}: {type(value).__name__}"
+    if not isinstance(value, (Tensor, np.ndarray, np.generic)):
+        return f"kind        {path}: {type(value).__name__} in place of a tensor"
     if tuple(value.shape) == tuple(own.shape):
         return ""
     return f"size        {path}: {list(value.shape)} in the state, {list(own.shape)} in the module"
 
 
 def _load(place: _Place, value: Tensor | np.ndarray, assign: bool) -> None:
-    tensor = value if isinstance(value, Tensor) else wrap(value)
+    tensor = value if isinstance(value, Tensor) else wrap(np.asarray(value))
     if assign:
         place.assign(tensor.detach())
     else:

@@ -14,7 +14,7 @@ import numpy as np
 from ..ir import philox
 from ..ir.dtypes import DType, get_default_dtype, int64
 from .dispatch import EAGER
-from .functions import _sizes, check_device
+from .functions import _on, _sizes
 from .mode import mode
 from .tensor_base import wrap
 
@@ -143,8 +143,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Any:
     """Uniform numbers in [0, 1)."""
-    check_device(device)
-    found = EAGER.rand(next_key(generator), _sizes(size), DType.of(dtype or get_default_dtype()))
+    found = _on(EAGER.rand(next_key(generator), _sizes(size), DType.of(dtype or get_default_dtype())), device)
     return found.requires_grad_() if requires_grad else found
 
 
@@ -156,8 +155,7 @@ def randn(
     requires_grad: bool = False,
 ) -> Any:
     """Numbers from the standard normal distribution."""
-    check_device(device)
-    found = EAGER.randn(next_key(generator), _sizes(size), DType.of(dtype or get_default_dtype()))
+    found = _on(EAGER.randn(next_key(generator), _sizes(size), DType.of(dtype or get_default_dtype())), device)
     return found.requires_grad_() if requires_grad else found
 
 

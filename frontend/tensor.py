@@ -13,15 +13,16 @@ import numpy as np
 
 from ..ir import ops as _ops  # noqa: F401  (fills the registry)
 from ..ir import registry
+from ..ir.arrays import to_device
 from ..ir.dtypes import DType, float32, from_numpy
 from ..ir.errors import ArgumentError, CaptureError, GradientError
 from ..ir.locations import here
 from ..ir.operators import Operators
 from . import functions, indexing, inplace, tape
+from .devices import device, device_of
 from .dispatch import EAGER, entry, link_view
 from .mode import mode
 from .sizes import Size
-from .storage import storage_of
 from .tape import Leaf
 from .tensor_base import TENSORS, TensorBase, use_tensor_class, wrap
 
@@ -84,9 +85,9 @@ class Tensor(TensorBase, Operators):
         return self._array.dtype.itemsize
 
     @property
-    def device(self) -> str:
-        """`"cpu"` for NumPy arrays, `"cuda"` for CuPy's."""
-        return "cpu" if isinstance(self._array, np.ndarray) else "cuda"
+    def device(self) -> device:
+        """Where the memory lies: `device("cpu")` for NumPy arrays, `device("cuda:N")` for CuPy's."""
+        return device_of(self._array)
 
     @property
     def is_leaf(self) -> bool:
@@ -228,11 +229,11 @@ class Tensor(TensorBase, Operators):
             raise GradientError(
                 "numpy(): the tensor requires a gradient", location=here(), advice="use detach().numpy()"
             )
-        return self._array if isinstance(self._array, np.ndarray) else self._array.get()
+        return to_device(self._array, "cpu")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         self._leaves_graph("np.asarray()")
-        found = self._array if isinstance(self._array, np.ndarray) else self._array.get()
+        found = to_device(self._array, "cpu")
         return np.array(found, dtype=dtype, copy=copy)
 
     def item(self) -> Any:

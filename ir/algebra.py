@@ -79,9 +79,6 @@ class Proxy(Operators):
         return f"<{self.type}>"
 
 
-_KEY_WORD: Final = np.dtype(np.uint64)
-
-
 def type_of(value: Any) -> Type:
     """The type of an array, a key, a Python number, None, or anything that has a `type`."""
     if value is None:
@@ -93,8 +90,6 @@ def type_of(value: Any) -> Type:
     if isinstance(value, SizeExpr):
         return INT
     if value.dtype == _KEY_WORD:
-        return KEY
-    if value.dtype == _KEY_WORD:  # no tensor holds these words
         return KEY
     return TensorType(DType.of(value.dtype), tuple(value.shape))
 

@@ -1,20 +1,32 @@
 """Which array library an array belongs to, and floating-point warnings kept quiet.
 
-The one place in `ir` that touches CuPy, and only when a CuPy array is already there.
+The one place in `ir` that touches CuPy, and only when a CuPy array is there or a CUDA device is asked for.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import cache, lru_cache, wraps
 from typing import Any
 
 import numpy as np
 
 from .scalar import ARRAYS, Arrays
 
-__all__ = ["algebra_of", "is_array", "namespace", "quiet", "quiet_reset", "quiet_set"]
+__all__ = [
+    "algebra_of",
+    "cuda_device_count",
+    "cupy",
+    "is_array",
+    "namespace",
+    "quiet",
+    "quiet_reset",
+    "quiet_set",
+    "to_device",
+]
 
 
 def namespace(*operands: Any) -> Any:
@@ -31,6 +43,31 @@ def is_array(value: Any) -> bool:
         return True
     cupy = sys.modules.get("cupy")
     return cupy is not None and isinstance(value, cupy.ndarray)
+
+
+def cupy() -> Any:
+    """The CuPy module; imported here, when a device is asked for, and nowhere before."""
+    return importlib.import_module("cupy")
+
+
+@cache
+def cuda_device_count() -> int:
+    """How many CUDA devices CuPy finds; 0 where CuPy is not installed or there is no driver."""
+    if importlib.util.find_spec("cupy") is None:
+        return 0
+    try:
+        return int(cupy().cuda.runtime.getDeviceCount())
+    except (ImportError, RuntimeError):  # no driver library, or no device
+        return 0
+
+
+def to_device(array: Any, kind: str, index: int | None = None) -> Any:
+    """An array on the CPU ("cpu") or a CUDA device ("cuda"); the same one where it already is there."""
+    if kind == "cpu":
+        return array if isinstance(array, np.ndarray) else array.get()
+    library = cupy()
+    with library.cuda.Device(index):
+        return library.asarray(array)
 
 
 @lru_cache(maxsize=4)

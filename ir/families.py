@@ -14,14 +14,14 @@ import numpy as np
 
 from .algebra import TYPES, Proxy, run_raw, type_of
 from .arrays import algebra_of, namespace, quiet_reset, quiet_set
-from .dtypes import DType, bfloat16, get_default_dtype, int64, result_dtype
+from .dtypes import DType, bfloat16, bool_, get_default_dtype, int64, result_dtype
 from .errors import DTypeError, IndexOutOfRange, ShapeError
 from .graph_sizes import bounds_in
 from .nest import build_nest
 from .nest_arrays import run_nest
 from .primitives import PRIMITIVES
 from .registry import Infer, NotDifferentiable, NotExportable, Op, register
-from .scalar import Arg, Expr, evaluate, trace_scalar
+from .scalar import ARRAYS, Arg, Expr, evaluate, trace_scalar
 from .schema import Schema, parse_schema
 from .sizes import Size, equal
 from .sizes import current_context as size_context
@@ -192,30 +192,43 @@ def _elementwise_kernel(
     wants_float = promotion == "float"
     ndarray = np.ndarray
 
-    def kernel(*operands: Any, **attrs: Any) -> Any:
-        first = operands[0]
+    def quick(operands: tuple[Any, ...]) -> bool:
+        """Whether NumPy computes with these as they are: arrays of one dtype, and Python floats among floats."""
         dtype = None
+        weak = False
+        for i in positions:
+            value = operands[i]
+            if value.__class__ is ndarray:
+                if dtype is None:
+                    dtype = value.dtype
+                elif value.dtype is not dtype:
+                    return False
+            elif value.__class__ is float:
+                weak = True
+            else:
+                return False
+        return dtype is not None and (dtype.kind == "f" or (dtype.kind in "iu" and not (weak or wants_float)))
+
+    def kernel(*operands: Any, **attrs: Any) -> Any:
         token = quiet_set()
         try:
-            if positions:
-                first = operands[positions[0]]
-                dtype = getattr(first, "dtype", None)
-                same = dtype is not None and all(getattr(operands[i], "dtype", None) is dtype for i in positions[1:])
-                if not same or dtype.kind == "V" or (wants_float and dtype.kind != "f"):
-                    operands, common = _promote_arrays(operands, positions, wants_float)
-                    if common is bfloat16:
-                        return _typed_result(schema, scalar, operands, attrs)
-            xp = np if type(first) is ndarray else namespace(*operands)
-            result = scalar(algebra_of(xp), *operands, **attrs)
-            # Beside bools, too, a Python number in the body is not weak: their maximum with 0 would be an integer.
-            if dtype is not None and dtype.kind == "b" and same and result.dtype.kind == "i":
-                return _typed_result(schema, scalar, operands, attrs)
+            if quick(operands):
+                result = scalar(ARRAYS, *operands, **attrs)
+            else:
+                result = general(operands, attrs)
         finally:
             quiet_reset(token)
-        if type(result) is not ndarray:
-            result = xp.asarray(result)
+        if result.__class__ is not ndarray:
+            result = namespace(*operands).asarray(result)
         # A body that hands an operand back as it is (clamp without limits) still makes a result of its own.
-        return result.copy() if result is first and not view else result
+        return result if view or result is not operands[0] else result.copy()
+
+    def general(operands: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
+        if positions:
+            operands, common = _promote_arrays(operands, positions, wants_float)
+            if common is bfloat16 or common is bool_:
+                return _typed_result(schema, scalar, operands, attrs)
+        return scalar(algebra_of(namespace(*operands)), *operands, **attrs)
 
     return kernel
 
@@ -223,16 +236,12 @@ def _elementwise_kernel(
 def _typed_result(
     schema: Schema, scalar: Callable[..., Any], operands: tuple[Any, ...], attrs: Mapping[str, Any]
 ) -> Any:
-    """The body's typed tree, evaluated. Beside bfloat16, which NumPy does not know, Python's numbers are not weak, and
-    a body computed with them would end in float32."""
+    """The body's typed tree, evaluated. Beside bfloat16, which NumPy does not know, and beside bools, Python's numbers
+    are not weak: a body computed with them would end in float32, or in int64."""
     xp = namespace(*operands)
     typed = [x if hasattr(x, "dtype") else DType.of(type(x)).np.type(x) for x in operands]
     tree = trace_scalar(scalar, tuple(DType.of(x.dtype) for x in typed), attrs)
-    token = quiet_set()
-    try:
-        result = evaluate(tree, lambda leaf: typed[leaf.index], algebra_of(xp))  # type: ignore[attr-defined]
-    finally:
-        quiet_reset(token)
+    result = evaluate(tree, lambda leaf: typed[leaf.index], algebra_of(xp))  # type: ignore[attr-defined]
     sizes = np.broadcast_shapes(*(x.shape for x in typed))
     return xp.array(xp.broadcast_to(result, sizes))
 

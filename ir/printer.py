@@ -79,7 +79,8 @@ class _Printer:
             values = f"({_names(graph.outputs)})" + (f" update {{{updates}}}" if updates else "")
             self.lines.append(f"  return {values}{self.place(terminator.location, terminator.path)}")
         self.sources()
-        return "\n".join(self.lines) + "\n"
+        self.lines.append("")  # the text ends with a line break
+        return "\n".join(self.lines)
 
     def header(self, graph: Graph) -> str:
         name = graph.name if _PLAIN_NAME.fullmatch(graph.name) else quoted(graph.name)
@@ -105,20 +106,20 @@ class _Printer:
                     continue
                 self.lines.append(self.node(indent, item))
                 if item.blocks:
-                    outer = indent + "  " if len(indent) < _WIDEST_INDENT else indent
-                    inner = outer + "  "
-                    blocks = [(inner, self.block(outer, i, b)) for i, b in enumerate(item.blocks)]
+                    deeper = len(indent) < _WIDEST_INDENT
+                    head = indent + "  " if deeper else indent
+                    body = head + "  " if deeper else indent
+                    blocks = [(body, self.block(head, body, i, b)) for i, b in enumerate(item.blocks)]
                     running.extend(reversed(blocks))
                     break
             else:
                 running.pop()
 
-    def block(self, indent: str, index: int, block: Block) -> Iterator[Node | str]:
-        yield f"{indent}block{index}({', '.join(map(self.param, block.params))}):"
+    def block(self, head: str, body: str, index: int, block: Block) -> Iterator[Node | str]:
+        yield f"{head}block{index}({', '.join(map(self.param, block.params))}):"
         yield from block.nodes
         if (terminator := block.terminator) is not None:
-            place = self.place(terminator.location, terminator.path)
-            yield f"{indent}  -> ({_names(block.returns)}){place}"
+            yield f"{body}-> ({_names(block.returns)}){self.place(terminator.location, terminator.path)}"
 
     def node(self, indent: str, node: Node) -> str:
         results = ", ".join([f"%{value.name} : {self.type(value.type)}" for value in node.outputs])

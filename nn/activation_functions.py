@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..frontend.dispatch import EAGER
+from ..frontend.mode import mode
 from ..frontend.tensor import Tensor
 from ..ir.dtypes import DType
 from ..ir.errors import ArgumentError
@@ -22,18 +25,23 @@ __all__ = [
     "softmax",
     "softplus",
     "tanh",
-    "written_into",
 ]
 
 
-def written_into(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
-    return input.copy_(result) if inplace else result
+def _activated(compute: Callable[..., Tensor], input: Tensor, inplace: bool, *args: float) -> Tensor:
+    """The activation, or with `inplace` the input after it has taken the activation's value.
+
+    A gradient that reads the input gets a copy of it, since the original is about to change.
+    """
+    if not inplace:
+        return compute(input, *args)
+    before = EAGER.clone(input) if input.requires_grad and mode.grad else input
+    return input.copy_(compute(before, *args))
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(input, 0)."""
-    result = EAGER.relu(input)
-    return written_into(input, result, True) if inplace else result
+    return EAGER.relu(input) if not inplace else _activated(EAGER.relu, input, True)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -43,12 +51,12 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """input where positive, else negative_slope * input."""
-    return written_into(input, EAGER.leaky_relu(input, negative_slope), inplace)
+    return _activated(EAGER.leaky_relu, input, inplace, negative_slope)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """input where positive, else alpha * (exp(input) - 1)."""
-    return written_into(input, EAGER.elu(input, alpha), inplace)
+    return _activated(EAGER.elu, input, inplace, alpha)
 
 
 def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
@@ -64,7 +72,7 @@ def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """input * sigmoid(input)."""
-    return written_into(input, EAGER.silu(input), inplace)
+    return _activated(EAGER.silu, input, inplace)
 
 
 def sigmoid(input: Tensor) -> Tensor:
@@ -95,12 +103,12 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """
     if min_val > max_val:
         raise ArgumentError("hardtanh: min_val is above max_val", found=f"{min_val} > {max_val}")
-    return written_into(input, EAGER.hardtanh(input, min_val, max_val), inplace)
+    return _activated(EAGER.hardtanh, input, inplace, min_val, max_val)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """input * min(max(input + 3, 0), 6) / 6."""
-    return written_into(input, EAGER.hardswish(input), inplace)
+    return _activated(EAGER.hardswish, input, inplace)
 
 
 def _default_dim(ndim: int) -> int:

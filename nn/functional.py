@@ -30,7 +30,6 @@ from .activation_functions import (
     softmax,
     softplus,
     tanh,
-    written_into,
 )
 from .attention_function import scaled_dot_product_attention
 from .loss_functions import (
@@ -318,7 +317,8 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         raise ArgumentError("dropout: p is not a probability", expected="0 <= p <= 1", found=f"p={p}")
     if not training or p == 0.0:
         return input
-    return written_into(input, EAGER.dropout(input, next_key(), p), inplace)
+    result = EAGER.dropout(input, next_key(), p)
+    return input.copy_(result) if inplace else result
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -328,7 +328,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     if not training or p == 0.0:
         return dropout(input, p, training=False)
     mask = dropout(EAGER.full((*input.shape[:-2], 1, 1), 1.0, input.dtype), p)
-    return written_into(input, input * mask, inplace)
+    return input.copy_(input * mask) if inplace else input * mask
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:

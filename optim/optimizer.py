@@ -205,7 +205,7 @@ def check_not_negative(name: str, group: Mapping[str, Any], *keys: str) -> None:
 
 
 def _check_entry(what: str, value: Any, parameter: Tensor) -> None:
-    if not isinstance(value, (Tensor, np.ndarray, int, float)):
+    if not isinstance(value, (Tensor, np.ndarray, np.generic, int, float)):
         raise ArgumentError(f"{what} is a {type(value).__name__}", expected="a tensor")
     sizes = tuple(getattr(value, "shape", ()))
     if sizes and sizes != tuple(parameter.shape):

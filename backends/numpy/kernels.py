@@ -53,7 +53,7 @@ def node_terms(program: Program, node: Node, terms: Mapping[Value, Term], size: 
     """Add an element-wise node's steps to a program; returns the term of its output.
 
     Args:
-        terms: of the node's tensor inputs, and of run-time numbers; literals need none.
+        terms: of the node's inputs; constant numbers need none.
     """
     types = [value.type for value in node.inputs]
     tree = elementwise_tree(node.op, types, node.attrs)
@@ -62,15 +62,25 @@ def node_terms(program: Program, node: Node, terms: Mapping[Value, Term], size: 
     for parameter, value, type_ in zip(node.op.schema.inputs, node.inputs, types, strict=True):
         own = type_.dtype if isinstance(type_, (TensorType, ScalarType)) else float32
         wanted = common if common is not None and parameter.name in node.op.promotes else own
-        literal = literal_of(value)
-        if literal is not None:
-            operands.append(Number(wanted, value=_as_kind(literal, wanted)))
+        term = terms.get(value)
+        if term is None:
+            operands.append(Number(wanted, value=_as_kind(literal_of(value), wanted)))
+        elif isinstance(type_, ScalarType):
+            operands.append(_typed_number(term, wanted))
         else:
-            operands.append(program.cast(terms[value], wanted, node))
+            operands.append(program.cast(term, wanted, node))
     return program.tree(tree, operands, size, node)
 
 
-def _as_kind(value: bool | int | float, dtype: DType) -> Any:
+def _typed_number(term: Term, dtype: DType) -> Term:
+    """A Python number as an operand of a dtype, to which it goes directly."""
+    assert isinstance(term, Number)
+    if term.text:
+        return Number(dtype, text=f"{dtype_text(dtype)}({term.text})")
+    return Number(dtype, value=_as_kind(term.value, dtype))
+
+
+def _as_kind(value: Any, dtype: DType) -> Any:
     return {"bool": bool, "int": int, "float": float}[dtype.kind](value)
 
 
@@ -151,7 +161,7 @@ def literal_text(term: Number) -> str:
 
 def fused_kernel(
     name: str,
-    inputs: Sequence[Value],
+    inputs: Mapping[Value, Any],
     nodes: Sequence[Node],
     outputs: Sequence[Value],
     aliases: Mapping[int, int],
@@ -161,30 +171,29 @@ def fused_kernel(
     """The kernel of element-wise nodes.
 
     Args:
-        inputs: what the nodes read from outside; literals among them are written into the kernel.
+        inputs: what the nodes read from outside, each with the number that it is, or None for a parameter.
         outputs: what they hand out.
         aliases: outputs whose memory is that of an input: position among the outputs to position among the inputs.
             Such an input is not a parameter of its own.
         size: a symbolic size as an expression.
         function: embeds a Python function; returns its name.
     """
-    program, terms = Program(), {}
+    program = Program()
+    terms: dict[Value, Term] = {}
     outs = [f"y{i}" for i in range(len(outputs))]
     parameters = []
     by_input = {i: outs[o] for o, i in aliases.items()}
-    for i, value in enumerate(inputs):
-        if literal_of(value) is not None:
+    for i, (value, literal) in enumerate(inputs.items()):
+        type_ = value.type
+        assert isinstance(type_, (TensorType, ScalarType))
+        if literal is not None:
+            terms[value] = Number(type_.dtype, value=literal)
             continue
         operand = by_input.get(i, f"x{i}")
         if i not in by_input:
             parameters.append(operand)
-        type_ = value.type
-        assert isinstance(type_, (TensorType, ScalarType))
-        terms[value] = (
-            Array(operand, type_.dtype)
-            if isinstance(type_, TensorType)
-            else Number(type_.dtype, text=f"{dtype_text(type_.dtype)}({operand})")
-        )
+        is_array = isinstance(type_, TensorType)
+        terms[value] = Array(operand, type_.dtype) if is_array else Number(type_.dtype, text=operand)
     for node in nodes:
         terms[node.output] = node_terms(program, node, terms, size)
     return _Writer(name, program, function).write(

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Blocks", "Pool", "Scratch", "arena", "fused", "select", "steady", "worker_count"]
+__all__ = ["Blocks", "Pool", "Scratch", "arena", "copied", "fused", "inside", "select", "settled", "slabs", "sort_into", "steady", "worker_count"]
 
 BLOCK = 65536  # elements computed at once: they fit the cache, and outlast handing over the interpreter lock
 WORTH_THREADS = 1 << 20  # element operations below which waking another thread costs more than it saves
@@ -92,20 +92,16 @@ class Gaps:
 
 
 class Scratch:
-    """Memory that all fused groups of a plan use in turn: one region for each thread."""
+    """Memory that the fused groups of a plan use in turn: one region for each thread."""
 
     def __init__(self) -> None:
-        self.size = 0
         self.regions: dict[int, Any] = {}
-
-    def reserve(self, size: int) -> None:
-        """Make every region, before the first is asked for, at least this large."""
-        self.size = max(self.size, size)
 
     def arrays(self, thread: int, shape: tuple[int, ...], dtypes: Sequence[Any]) -> list[Any]:
         """Arrays of one shape, side by side in a thread's region."""
-        if thread not in self.regions:
-            self.regions[thread] = np.empty(self.size, np.uint8)
+        wanted = sum(aligned(shape, dtype) for dtype in dtypes)
+        if thread not in self.regions or self.regions[thread].size < wanted:
+            self.regions[thread] = np.empty(wanted, np.uint8)
         found, offset = [], 0
         for dtype in dtypes:
             found.append(np.ndarray(shape, dtype, self.regions[thread], offset))
@@ -116,6 +112,20 @@ class Scratch:
 def aligned(shape: tuple[int, ...], dtype: Any) -> int:
     """Bytes of an array, rounded up to whole cache lines."""
     return -(-prod(shape) * np.dtype(dtype).itemsize // 64) * 64
+
+
+def settled(view: Any, base: Any) -> Any:
+    """The view, after making sure that it is one: a plan must not hold a copy of what is not computed yet."""
+    if view.size and not np.may_share_memory(view, base):
+        raise ValueError("the plan needs a view, and NumPy made a copy")
+    return view
+
+
+def copied(value: Any) -> Any:
+    """A value that shares no memory with anything: arrays are copied, also those in tuples and lists."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(copied, value))
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def steady(value: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
@@ -158,6 +168,39 @@ def select(condition: Any, a: Any, b: Any, out: Any, mask: Any) -> None:
         np.bitwise_xor(a.view(bits), b.view(bits), out=to)
         np.bitwise_and(to, mask, out=to)
         np.bitwise_xor(to, keep.view(bits), out=to)
+
+
+# ------------------------------------------------------------------------------------------------------------ nests
+
+
+def slabs(extents: tuple[int, ...]) -> Any:
+    """Ranges of the first of several loops, of some million steps of all loops together."""
+    n, inner = extents[0], prod(extents[1:])
+    step = max(1, (1 << 22) // max(inner, 1))
+    return ((start, min(start + step, n)) for start in range(0, n, step))
+
+
+def inside(index: Any, mask: Any, size: int) -> Any:
+    """Indices within [0, size), after making sure of that; where the mask does not hold, 0."""
+    index = np.asarray(index if mask is None else np.where(mask, index, 0))
+    if index.size and (index.min() < 0 or index.max() >= size):
+        low = int(index.min())
+        raise IndexError(f"index {low if low < 0 else int(index.max())} is out of range for a dimension of size {size}")
+    return index
+
+
+# ------------------------------------------------------------------------------------------------------------ sorts
+
+
+def sort_into(x: Any, axis: int, descending: bool, values: Any, places: Any) -> None:
+    """A stable sort along an axis: the values, and where each came from. NaN counts as the largest number."""
+    if descending:
+        # Sorting the reversed sequence and reversing again keeps equal elements in their order.
+        order = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
+        np.subtract(x.shape[axis] - 1, np.flip(order, axis), out=places)
+    else:
+        places[...] = np.argsort(x, axis=axis, kind="stable")
+    values[...] = np.take_along_axis(x, places, axis)
 
 
 # ----------------------------------------------------------------------------------------------------------- blocks
@@ -219,9 +262,7 @@ def fused(
     """
     if prod(shape) <= BLOCK:
         filled = [np.full(shape, value, dtype) for value, dtype in constants]
-        own = Scratch()
-        own.reserve(sum(aligned(shape, dtype) for dtype in registers))
-        return partial(kernel, *own.arrays(0, shape, registers), *filled)
+        return partial(kernel, *scratch.arrays(0, shape, registers), *filled)
     return Blocks(kernel, shape, operands, registers, constants, cost, scratch)
 
 
@@ -252,8 +293,6 @@ class Blocks:
         line = (prod(shape),)
         self.line = Cut(line, [line if whole else (1,) for whole in self.whole], self.threads)
         self.rows = Cut(shape, operands, self.threads)
-        for cut in (self.line, self.rows):
-            scratch.reserve(sum(aligned(cut.block, dtype) for dtype in registers))
         self.ready: dict[tuple[int, Cut], list[Any]] = {}
 
     def __call__(self, *operands: Any) -> None:

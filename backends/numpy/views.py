@@ -19,7 +19,7 @@ from ...ir.interpreter import evaluate_attr
 from ...ir.nest import Letter, Read
 from ...ir.scalar import SizeLeaf
 from ...ir.scalar import evaluate as evaluate_scalar
-from ...ir.sizes import SizeExpr, bounds, evaluate
+from ...ir.sizes import SizeExpr, bounds, evaluate, product
 from ...ir.types import TensorType, Type
 
 __all__ = ["ViewFacts", "sample_sizes", "view_facts"]
@@ -38,7 +38,7 @@ class ViewFacts:
 
 def sample_sizes(graph: Graph, variables: Sequence[SizeExpr]) -> dict[str, int] | None:
     """Values for size variables that keep their bounds and the graph's assumptions, or None if none are found."""
-    for step in (7, 24, 60, 16, 1, 128, 3):
+    for step in (7, 24, 60, 16, 128, 3, 2):
         found = {}
         for i, variable in enumerate(variables):
             lo, hi = bounds(variable)
@@ -71,9 +71,17 @@ def view_facts(node: Node, sizes: Mapping[str, int] | None) -> ViewFacts:
         base = types[read.operand]
         assert isinstance(base, TensorType)
         shape = [int(letter.extent) for letter in output.letters]
-        return _facts(read, output.letters, shape, [int(size) for size in base.sizes], sizes)
+        facts = _facts(read, output.letters, shape, [int(size) for size in base.sizes], sizes)
+        return facts if _same_for_all_sizes(node) else ViewFacts(False, facts.by_strides)
     except (IngotError, AssertionError, ValueError):
         return careful
+
+
+def _same_for_all_sizes(node: Node) -> bool:
+    """Whether what holds for some sizes holds for all: nothing is left out, or no size is symbolic."""
+    types = [value.type for value in (node.inputs[0], node.output)]
+    assert all(isinstance(t, TensorType) for t in types)
+    return all(t.is_static for t in types) or product(types[0].sizes) == product(types[1].sizes)  # type: ignore[attr-defined]
 
 
 def _concrete(type_: Type, sizes: Mapping[str, int]) -> Type:

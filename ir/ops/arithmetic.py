@@ -54,7 +54,7 @@ elementwise(
 elementwise(
     "remainder(input: Tensor, other: Tensor) -> Tensor",
     scalar=lambda s, x, y: s.mod(x, y),
-    grad={"input": lambda g: g, "other": lambda F, g, input, other: -g * F.floor_divide(input, other)},
+    grad={"input": lambda g: g, "other": lambda F, g, input, other: -g * F.detach(F.floor_divide(input, other))},
     onnx=lambda E, input, other: (
         E.Sub(input, E.Mul(E.Floor(E.Div(input, other)), other))
         if input.dtype.is_floating_point

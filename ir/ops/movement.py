@@ -343,7 +343,7 @@ def tril_fast(np: Any, x: Any, *, diagonal: Any, out: Any = None, scratch: Any =
     if out is None:
         return np.where(mask, x, np.zeros((), x.dtype))
     np.copyto(out, x)
-    np.copyto(out, 0, where=~mask)
+    np.copyto(out, np.zeros((), x.dtype), where=~mask)
     return out
 
 
@@ -352,7 +352,7 @@ def triu_fast(np: Any, x: Any, *, diagonal: Any, out: Any = None, scratch: Any =
     if out is None:
         return np.where(mask, np.zeros((), x.dtype), x)
     np.copyto(out, x)
-    np.copyto(out, 0, where=mask)
+    np.copyto(out, np.zeros((), x.dtype), where=mask)
     return out
 
 

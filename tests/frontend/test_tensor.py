@@ -6,7 +6,7 @@ import pickle
 import ingot
 import numpy as np
 import pytest
-from ingot.ir.errors import ArgumentError, DTypeError, IndexOutOfRange, ShapeError
+from ingot.ir.errors import ArgumentError, DTypeError, IndexOutOfRange, IngotError, ShapeError
 
 
 def test_creation_takes_the_expected_dtype():
@@ -176,3 +176,16 @@ def test_operators_at_work_from_several_threads():
         thread.join()
     assert not failures
     assert ingot.autograd.is_grad_enabled()
+
+
+def test_devices():
+    x = ingot.ones(2, device="cpu")
+    assert x.device == "cpu"
+    assert x.device.type == "cpu"
+    assert x.to(ingot.device("cpu")) is x
+    assert x.to("cpu", ingot.float64).dtype is ingot.float64
+    with pytest.raises(ArgumentError, match="no device 'tpu'"):
+        ingot.ones(2, device="tpu")
+    if not ingot.cuda.is_available():
+        with pytest.raises(IngotError, match="CuPy and a driver are needed"):
+            x.cuda()

@@ -2,10 +2,9 @@
 
 import math
 
+import ingot
 import numpy as np
 import pytest
-
-import ingot
 from ingot.ir.errors import ArgumentError
 from ingot.optim import SGD, Adam, AdamW, update
 
@@ -68,7 +67,7 @@ def test_bfloat16_goes_through_ops(rng):
     p.grad = ingot.tensor([1.0, 1.0], dtype=ingot.bfloat16)
     optimizer = Adam([p], lr=0.5)
     optimizer.step()
-    assert p.tolist() == [0.5, -2.5]
+    np.testing.assert_allclose(p.detach().to(ingot.float32).numpy(), [0.5, -2.5], rtol=1e-2)
     assert optimizer.state[p]["exp_avg"].dtype is ingot.bfloat16
 
 

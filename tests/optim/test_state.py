@@ -2,10 +2,9 @@
 
 import copy
 
+import ingot
 import numpy as np
 import pytest
-
-import ingot
 from ingot.ir.errors import ArgumentError
 from ingot.optim import SGD, Adam, Optimizer
 

@@ -189,8 +189,8 @@ def _reductions(make: Maker, name: str) -> Iterator[Any]:
         yield make.tensor(2, 3), {"dim": (1,), "dtype": "float64"}
     if name == "prod" and make.is_float:
         x = make.tensor(3, 4, low=0.5)
-        x[0, 1] = x[2, 0] = x[2, 3] = 0
-        yield Sample((x,), {"dim": (1,)}, smooth=True)
+        x[0, 1] = 0
+        yield x, {"dim": (1,)}
 
 
 @for_op("argmax", "argmin")
@@ -253,7 +253,7 @@ def _running(make: Maker, name: str) -> Iterator[Any]:
     yield make.strided(2, 3), {"dim": 1}
     if name == "cumprod" and make.is_float:
         x = make.tensor(3, 4, low=0.5)
-        x[0, 1] = x[2, 0] = x[2, 2] = 0
+        x[0, 1] = 0
         yield x, {"dim": 1}
 
 

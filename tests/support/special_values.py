@@ -59,6 +59,7 @@ def worst_difference(
         return f"{got.dtype}{got.shape} for {want.dtype}{want.shape}"
     if not got.size:
         return None
+    got, want = np.atleast_1d(got), np.atleast_1d(want)
     if want.dtype.kind in "iub":
         far = (got != want).astype(object)
     else:

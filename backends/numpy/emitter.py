@@ -1,0 +1,301 @@
+"""The emitter's state: lines, names, storages and seats while a graph is turned into source.
+
+A source has two functions: `plan` makes buffers and everything else that depends on sizes alone, `compute` does
+the work of one call with them. What each op becomes is in `nodes` and `control`; how the text is put together, in
+`emit`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...ir.graph import Graph, Node, Value
+from ...ir.interpreter import last_uses
+from ...ir.sizes import Size, SizeExpr, free_vars
+from ...ir.types import TensorType
+from . import runtime
+from .embed import Embedder
+from .seats import Seat, Storage
+from .text import Names, attribute, dtype_text, place, python_size, shape_text
+from .views import sample_sizes
+
+__all__ = ["Emitter", "Function", "Line"]
+
+_IDENTIFIER = re.compile(r"\b[a-z]+\d+\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of source; `node` is what it computes, for errors. Comments have none and mention no names of ours."""
+
+    depth: int
+    text: str
+    node: Node | None = None
+    comment: bool = False
+
+    def names(self) -> list[str]:
+        """The identifiers in it that may be ours."""
+        return [] if self.comment else _IDENTIFIER.findall(self.text)
+
+
+@dataclass(slots=True)
+class Function:
+    """A function that is being written: `compute`, or a block that stands too deep to be written in place."""
+
+    lines: list[Line] = field(default_factory=list)
+    depth: int = 1
+    assigned: set[str] = field(default_factory=set)
+
+    def used(self) -> dict[str, None]:
+        """The identifiers that it mentions, in order of appearance."""
+        return {name: None for line in self.lines for name in line.names()}
+
+
+class Emitter:
+    """Everything that is known while a graph is written.
+
+    Attributes:
+        graph: what is emitted.
+        names: makes identifiers.
+        embedder: collects the kernels' definitions.
+        helpers: names of what is needed from `runtime`.
+        seats: where values are.
+        sizes: size variables to identifiers, those that a call binds on its way included.
+        plan_sizes: the size variables that the plan takes.
+        plan: lines of the plan, behind its buffers.
+        plan_names: the identifiers that the plan defines.
+        storages: all storages that lie in the arena.
+        kernels: functions of fused groups, nests and outlined blocks.
+        position: counts nodes, for the storages' first and last uses.
+        targets: storages that certain values should be written to.
+        dying: the values that no node after a given one needs.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.names = Names()
+        self.embedder = Embedder()
+        self.embedder.reserve(["np", "plan", "run", "compute", "bfloat16", *runtime.__all__])
+        self.helpers: dict[str, None] = {}
+        self.seats: dict[Value, Seat] = {}
+        self.plan_sizes = tuple(graph.sizes)
+        self.sizes: dict[str, str] = {name: self.names.new("s") for name in self.plan_sizes}
+        self.sample = sample_sizes(graph, tuple(graph.sizes.values()))
+        self.plan: list[Line] = []
+        self.plan_names: set[str] = set(self.sizes.values())
+        self.storages: list[Storage] = []
+        self.constants: dict[str, np.ndarray] = {}
+        self.kernels: list[list[Line]] = []
+        self.position = 0
+        self.targets: dict[Value, Storage] = {}
+        self.dying = {node: frozenset(values) for node, values in last_uses(graph).items()}
+        self.function = Function()
+        self.place = ""
+
+    # -- writing
+
+    def line(self, text: str, node: Node | None = None) -> None:
+        """A line of what a call does."""
+        if node is not None:
+            where = place(node.location, node.path)
+            if where and where != self.place:
+                self.function.lines.append(Line(self.function.depth, f"# {where}", comment=True))
+                self.place = where
+        self.function.lines.append(Line(self.function.depth, text, node))
+
+    def plan_line(self, name: str, text: str) -> str:
+        """Something that the plan makes; returns its name."""
+        self.plan.append(Line(1, f"{name} = {text}"))
+        self.plan_names.add(name)
+        return name
+
+    def assign(self, name: str, text: str, node: Node | None = None) -> str:
+        """A variable of the function that is being written; returns its name."""
+        self.function.assigned.add(name)
+        self.line(f"{name} = {text}", node)
+        return name
+
+    @contextmanager
+    def indented(self) -> Iterator[None]:
+        """Lines within the `with` block stand one level deeper."""
+        self.function.depth += 1
+        count = len(self.function.lines)
+        self.place = ""
+        try:
+            yield
+        finally:
+            if all(line.comment for line in self.function.lines[count:]):
+                self.line("pass")
+            self.function.depth -= 1
+            self.place = ""
+
+    def helper(self, name: str) -> str:
+        """A name of `runtime`, which is copied into the source."""
+        self.helpers[name] = None
+        return name
+
+    def embed(self, function: Callable[..., Any]) -> str:
+        """A Python function, copied into the source; returns its name there."""
+        return self.embedder.function(function)
+
+    # -- sizes
+
+    def is_planned(self, sizes: Iterable[Size]) -> bool:
+        """Whether sizes are known to the plan."""
+        return all(isinstance(s, int) or free_vars(s) <= set(self.plan_sizes) for s in sizes)
+
+    def is_known(self, sizes: Iterable[Size]) -> bool:
+        """Whether sizes are known at this point of a call."""
+        return all(isinstance(s, int) or free_vars(s) <= self.sizes.keys() for s in sizes)
+
+    def size(self, size: Size) -> str:
+        """A size as an expression."""
+        return python_size(size, self.sizes)
+
+    def shape(self, sizes: Sequence[Size]) -> str:
+        """Sizes as a tuple expression."""
+        return shape_text(sizes, self.sizes)
+
+    def attrs(self, node: Node) -> list[str]:
+        """A node's attributes as keyword arguments."""
+        return [f"{name}={attribute(value, self.sizes)}" for name, value in node.attrs.items()]
+
+    def attrs_planned(self, node: Node) -> bool:
+        """Whether the plan knows the sizes in a node's attributes."""
+        found: list[Size] = []
+        waiting = list(node.attrs.values())
+        while waiting:
+            item = waiting.pop()
+            if isinstance(item, tuple):
+                waiting.extend(item)
+            elif isinstance(item, SizeExpr):
+                found.append(item)
+        return self.is_planned(found)
+
+    def learn(self, value: Value, text: str) -> None:
+        """Bind the size variables that a result of unknown sizes brings in."""
+        type_ = value.type
+        for dim, size in enumerate(type_.sizes if isinstance(type_, TensorType) else ()):
+            if isinstance(size, int):
+                continue
+            unknown = [v for v in free_vars(size) if v not in self.sizes]
+            if len(unknown) != 1:
+                continue
+            rest = size.poly.get((), 0)
+            factors = [c for monomial, c in size.poly.items() if len(monomial) == 1 and monomial[0] == unknown[0]]
+            if len(factors) != 1 or len(size.poly) > 1 + bool(rest):
+                continue
+            found = f"{text}.shape[{dim}]"
+            found = f"({found} - {rest})" if rest else found
+            self.bind(unknown[0], f"{found} // {factors[0]}" if factors[0] != 1 else found)
+
+    def bind(self, variable: str, text: str) -> None:
+        """Give a size variable a value at this point of a call."""
+        self.sizes[variable] = self.assign(self.names.new("n"), text)
+
+    # -- storages
+
+    def storage(self, type_: TensorType, name: str | None = None) -> Storage:
+        """New memory in the arena, in use from here on."""
+        name = name or self.names.new("v")
+        found = Storage(name, type_.dtype, type_.sizes, self.position, self.position)
+        self.storages.append(found)
+        self.plan_names.add(name)
+        return found
+
+    def result_storage(self, type_: TensorType) -> Storage:
+        """Memory for a result, made by each call at this point."""
+        name = self.names.new("r")
+        self.assign(name, f"np.empty({self.shape(type_.sizes)}, {dtype_text(type_.dtype)})")
+        return Storage(name, type_.dtype, type_.sizes, self.position, result=True)
+
+    def sit(self, value: Value, storage: Storage) -> Seat:
+        """Seat a value in all of a storage."""
+        storage.holders.add(value)
+        seat = Seat(storage.name, storage, True, not storage.result, True, storage.result)
+        self.seats[value] = seat
+        return seat
+
+    def seat_loose(self, value: Value, text: str, *, fresh: bool, contiguous: bool | None = None) -> Seat:
+        """Seat a value that lies in no storage."""
+        self.seats[value] = Seat(text, None, contiguous=contiguous, fresh=fresh)
+        return self.seats[value]
+
+    def allocate(self, value: Value, node: Node, replaceable: Sequence[Value] = ()) -> tuple[str, Value | None]:
+        """An array for a result, and the operand whose place it takes, if any.
+
+        Args:
+            replaceable: operands that may be written over in their last use.
+        """
+        type_ = value.type
+        assert isinstance(type_, TensorType)
+        target = self.targets.pop(value, None)
+        if target is not None:
+            old = self._sole_holder(target, node, replaceable, type_)
+            if not target.holders or old is not None:
+                return self.sit(value, target).text, old
+        if not self.is_planned(type_.sizes):
+            name = self.names.new("v")
+            self.assign(name, f"np.empty({self.shape(type_.sizes)}, {dtype_text(type_.dtype)})")
+            self.seat_loose(value, name, fresh=True, contiguous=True)
+            return name, None
+        for operand in replaceable:
+            storage = self.seats[operand].storage
+            if storage is not None and self._sole_holder(storage, node, (operand,), type_) is not None:
+                return self.sit(value, storage).text, operand
+        return self.sit(value, self.storage(type_)).text, None
+
+    def _sole_holder(
+        self, storage: Storage, node: Node, replaceable: Sequence[Value], type_: TensorType
+    ) -> Value | None:
+        """The operand that alone holds a storage, to its very size, for the last time."""
+        if len(storage.holders) != 1 or storage.dtype is not type_.dtype or storage.sizes != type_.sizes:
+            return None
+        (holder,) = storage.holders
+        fits = holder in replaceable and holder in self.dying.get(node, ()) and self.seats[holder].whole
+        return holder if fits else None
+
+    def scratch(self, types: Sequence[TensorType]) -> list[str]:
+        """Arrays that one node alone uses."""
+        found = []
+        for type_ in types:
+            if self.is_planned(type_.sizes):
+                found.append(self.storage(type_).name)
+            else:
+                found.append(f"np.empty({self.shape(type_.sizes)}, {dtype_text(type_.dtype)})")
+        return found
+
+    def release(self, node: Node) -> None:
+        """Let go the values that nothing after this node needs."""
+        for value in self.dying.get(node, ()):
+            self.let_go(value)
+
+    def let_go(self, value: Value) -> None:
+        """The value is not needed any more."""
+        seat = self.seats.get(value)
+        if seat is not None and seat.storage is not None:
+            seat.storage.holders.discard(value)
+            seat.storage.last = max(seat.storage.last, self.position)
+
+    # -- parameters of the graph
+
+    def seat_parameters(self) -> tuple[list[str], list[str]]:
+        """Name the graph's inputs and state."""
+        inputs = [self.names.new("v") for _ in self.graph.inputs]
+        state = [self.names.new("v") for _ in self.graph.state]
+        self.function.assigned.update(inputs, state)
+        values = (*self.graph.inputs, *self.graph.state.values())
+        for value, name in zip(values, (*inputs, *state), strict=True):
+            self.seat_loose(value, name, fresh=False)
+        return inputs, state
+
+    def texts(self, values: Iterable[Value]) -> list[str]:
+        """Values as expressions."""
+        return [self.seats[value].text for value in values]
+

@@ -1,0 +1,283 @@
+"""What plain nodes become: views, element-wise lines and kernels, calls of quick kernels, scans and sorts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...ir.errors import UnsupportedError
+from ...ir.families import normalise_dim
+from ...ir.graph import Node, Value
+from ...ir.registry import Op
+from ...ir.types import NONE, TensorType
+from .embed import why_not_embedded
+from .emitter import Emitter, Line
+from .kernels import fused_kernel, literal_of, literal_text, node_terms, single_step, step_line
+from .nests import nest_function
+from .seats import Seat
+from .steps import Array, Number, Program, Result, Term
+from .text import dtype_text
+from .views import view_facts
+
+__all__ = ["emit_group", "emit_plain", "own_kernel", "why_opened"]
+
+
+def own_kernel(op: Op) -> Any:
+    """The kernel to copy into a source: an op's quick one, or what it was declared with."""
+    if op.fast is not None:
+        return op.fast if why_not_embedded(op.fast) is None else None
+    declared = op.kind == "opaque" or (op.kind == "composite" and op.kernel is not op.extras.get("reference"))
+    return op.kernel if declared and why_not_embedded(op.kernel) is None else None
+
+
+def why_opened(op: Op) -> str | None:
+    """Why a composite must be opened before it can be written, or None where it can stay whole."""
+    if op.kind != "composite" or own_kernel(op) is not None:
+        return None
+    return "it has no kernel that can be copied into source"
+
+
+def emit_plain(e: Emitter, node: Node) -> None:
+    """Write a node that is not part of the graph's structure.
+
+    Raises:
+        UnsupportedError: for one that cannot be written; the message says why.
+    """
+    op = node.op
+    if op.view and own_kernel(op) is not None:
+        _view(e, node)
+    elif op.kind == "elementwise" and (op.fast is None or own_kernel(op) is None):
+        _elementwise(e, node)
+    elif own_kernel(op) is not None:
+        _call(e, node)
+    elif op.kind in ("nest", "scatter"):
+        _nest(e, node)
+    elif op.kind == "scan":
+        _scan(e, node)
+    elif op.kind == "sort":
+        _sort(e, node)
+    else:
+        raise UnsupportedError(f"{op.name}: {why_not_embedded(op.kernel) or 'no form in NumPy source'}")
+
+
+# ------------------------------------------------------------------------------------------------------------ views
+
+
+def _view(e: Emitter, node: Node) -> None:
+    """A view is made with the plan where its base is; one that NumPy can only copy gets memory of its own."""
+    base, value = e.seats[node.inputs[0]], node.output
+    type_ = value.type
+    assert isinstance(type_, TensorType)
+    facts = view_facts(node, e.sample)
+    contiguous = base.contiguous if facts.in_order else False
+    text = _kernel_call(e, node)
+    known = e.is_planned(type_.sizes) and e.attrs_planned(node)
+    if facts.in_order and not facts.by_strides and base.contiguous is False and known:
+        return _filled(e, node, base)
+    if not (base.static and known and (facts.by_strides or base.contiguous)):
+        name = e.assign(e.names.new("v"), text, node)
+        seat = Seat(name, base.storage, contiguous=contiguous)
+    else:
+        if not facts.by_strides:
+            text = f"{e.helper('settled')}({text}, {base.text})"
+        name = e.plan_line(e.names.new("v"), text)
+        seat = Seat(name, base.storage, static=True, contiguous=contiguous)
+    if base.storage is not None:
+        base.storage.holders.add(value)
+    e.seats[value] = seat
+
+
+def _filled(e: Emitter, node: Node, base: Seat) -> None:
+    """A reshape of what does not lie in one piece: the elements are copied, in their order."""
+    out, _ = e.allocate(node.output, node)
+    source = node.inputs[0].type
+    assert isinstance(source, TensorType)
+    seat = e.seats[node.output]
+    same = f"{out}.reshape({e.shape(source.sizes)})"
+    to = e.plan_line(e.names.new("v"), same) if seat.static else same
+    e.line(f"np.copyto({to}, {base.text})", node)
+
+
+# ----------------------------------------------------------------------------------------------------- element-wise
+
+
+def _elementwise(e: Emitter, node: Node) -> None:
+    program = Program()
+    terms = {value: _term(e, value) for value in node.inputs if literal_of(value) is None}
+    term = node_terms(program, node, terms, e.size)
+    if not program.steps and isinstance(term, Array):
+        return _same(e, node, term)
+    step = single_step(program, term)
+    if step is None:
+        if not program.steps:
+            out, _ = e.allocate(node.output, node)
+            e.line(f"{out}.fill({literal_text(term)})" if isinstance(term, Number) else f"np.copyto({out}, {term})", node)
+            return
+        return emit_group(e, node, node.inputs, [node], [node.output])
+    step.register, _ = e.allocate(node.output, node, _tensors(node.inputs))
+
+    def text(argument: Term) -> str:
+        assert not isinstance(argument, Result)
+        return argument.name if isinstance(argument, Array) else literal_text(argument)
+
+    e.line(step_line(step, text, lambda argument: _steady(e, argument, node), e.embed), node)
+
+
+def _same(e: Emitter, node: Node, term: Array) -> None:
+    """A node that gives its operand: the value sits where the operand does."""
+    operand = next(value for value in node.inputs if literal_of(value) is None and e.seats[value].text == term.name)
+    seat = e.seats[operand]
+    if operand.type != node.output.type:
+        out, _ = e.allocate(node.output, node)
+        e.line(f"np.copyto({out}, {seat.text})", node)
+        return
+    if seat.storage is not None:
+        seat.storage.holders.add(node.output)
+    e.seats[node.output] = Seat(seat.text, seat.storage, seat.whole, seat.static, seat.contiguous, fresh=False)
+
+
+def _term(e: Emitter, value: Value) -> Term:
+    type_, text = value.type, e.seats[value].text
+    if isinstance(type_, TensorType):
+        return Array(text, type_.dtype)
+    dtype = type_.dtype  # type: ignore[attr-defined]
+    return Number(dtype, text=text)
+
+
+def _tensors(values: Sequence[Value]) -> list[Value]:
+    return [value for value in dict.fromkeys(values) if isinstance(value.type, TensorType)]
+
+
+def _steady(e: Emitter, number: Number, node: Node) -> str:
+    """A literal beside an array, as maximum and minimum like it."""
+    type_ = node.output.type
+    assert isinstance(type_, TensorType)
+    if number.text or not e.is_planned(type_.sizes):
+        return literal_text(number)
+    arguments = f"{literal_text(number)}, {dtype_text(number.dtype)}, {e.shape(type_.sizes)}"
+    return e.plan_line(e.names.new("k"), f"{e.helper('steady')}({arguments})")
+
+
+def emit_group(
+    e: Emitter, node: Node, inputs: Sequence[Value], nodes: Sequence[Node], outputs: Sequence[Value]
+) -> None:
+    """Write element-wise nodes as one kernel.
+
+    Args:
+        node: what stands in the graph; its inputs and outputs are those that have seats.
+        inputs, outputs: the same values as the nodes know them.
+    """
+    literals = {inner: literal_of(value) for inner, value in zip(inputs, node.inputs, strict=True)}
+    operands = [value for value in node.inputs if literal_of(value) is None]
+    aliases: dict[int, int] = {}
+    free = _tensors(operands)
+    outs = []
+    for i, output in enumerate(node.outputs):
+        name, old = e.allocate(output, node, [v for v in free if v.type == output.type and node.inputs.count(v) == 1])
+        outs.append(name)
+        if old is not None:
+            aliases[i] = node.inputs.index(old)
+            free.remove(old)
+    name = e.names.new("g")
+    kernel = fused_kernel(f"kernel_{name}", literals, nodes, outputs, aliases, e.size, e.embed)
+    if any("select(" in line for line in kernel.lines):
+        e.helper("select")
+    e.kernels.append([Line(0, line, origin) for line, origin in zip(kernel.lines, kernel.origins, strict=True)])
+    passed = [v for i, v in enumerate(node.inputs) if literal_of(v) is None and i not in aliases.values()]
+    shapes = [e.shape(v.type.sizes) if isinstance(v.type, TensorType) else "()" for v in (*passed, *node.outputs)]
+    type_ = node.outputs[0].type
+    assert isinstance(type_, TensorType)
+    registers = "".join(f"{dtype_text(d)}, " for d in kernel.registers)
+    constants = "".join(f"({literal_text(Number(d, value=v))}, {dtype_text(d)}), " for v, d in kernel.constants)
+    made = (
+        f"{e.helper('fused')}(kernel_{name}, {e.shape(type_.sizes)}, ({', '.join(shapes)},), "
+        f"({registers}), ({constants}), {kernel.cost}, scratch)"
+    )
+    if all(e.is_planned(v.type.sizes) for v in (*passed, *node.outputs) if isinstance(v.type, TensorType)):
+        e.plan_line(name, made)
+    else:
+        e.assign(name, made)
+    arguments = [e.seats[v].text if isinstance(v.type, TensorType) else f"np.asarray({e.seats[v].text})" for v in passed]
+    e.line(f"{name}({', '.join([*arguments, *outs])})", node)
+
+
+# ------------------------------------------------------------------------------------------------------------ calls
+
+
+def _kernel_call(e: Emitter, node: Node, extra: Sequence[str] = ()) -> str:
+    """The call of an op's own kernel."""
+    name = e.embed(own_kernel(node.op) or _refuse(node))
+    arguments = ["np"] if node.op.fast is not None else []
+    arguments += ["None" if v.type is NONE else e.seats[v].text for v in node.inputs]
+    return f"{name}({', '.join([*arguments, *e.attrs(node), *extra])})"
+
+
+def _refuse(node: Node) -> Any:
+    raise UnsupportedError(f"{node.op.name}: {why_not_embedded(node.op.fast or node.op.kernel)}")
+
+
+def _call(e: Emitter, node: Node) -> None:
+    op = node.op
+    types = [value.type for value in node.outputs]
+    written = op.fast is not None and all(isinstance(t, TensorType) and e.is_known(t.sizes) for t in types)
+    if not written:
+        return _fresh_call(e, node)
+    outs = [e.allocate(value, node)[0] for value in node.outputs]
+    extra = [f"out={outs[0]}" if len(outs) == 1 else f"out=({', '.join(outs)})"]
+    if op.scratch is not None:
+        arrays = e.scratch(op.scratch([value.type for value in node.inputs], node.attrs))
+        extra += [f"scratch=({', '.join(arrays)},)"] if arrays else []
+    e.line(_kernel_call(e, node, extra), node)
+
+
+def _fresh_call(e: Emitter, node: Node) -> None:
+    """A kernel that makes its results itself."""
+    names = [e.names.new("v") for _ in node.outputs]
+    e.function.assigned.update(names)
+    e.line(f"{', '.join(names)} = {_kernel_call(e, node)}", node)
+    for value, name in zip(node.outputs, names, strict=True):
+        e.seat_loose(value, name, fresh=True)
+        e.learn(value, name)
+
+
+# ------------------------------------------------------------------------------------------- nests, scans and sorts
+
+
+def _nest(e: Emitter, node: Node) -> None:
+    name = e.names.new("nest")
+    outs = [e.allocate(value, node)[0] for value in node.outputs]
+    lines, variables = nest_function(name, node, e.embed)
+    e.helper("slabs")
+    e.helper("inside")
+    e.kernels.append([Line(0, line, node if line.startswith(" ") else None) for line in lines])
+    sizes = [e.sizes[variable] for variable in variables]
+    e.line(f"{name}({', '.join([*sizes, *e.texts(node.inputs), *outs])})", node)
+
+
+def _scan(e: Emitter, node: Node) -> None:
+    type_ = node.output.type
+    assert isinstance(type_, TensorType)
+    (x,) = e.texts(node.inputs)
+    out, _ = e.allocate(node.output, node)
+    if not type_.sizes:
+        e.line(f'np.copyto({out}, {x}, casting="unsafe")', node)
+        return
+    axis = normalise_dim(node.op.short, node.attrs["dim"], type_.ndim)
+    function = {"sum": "np.cumsum", "prod": "np.cumprod"}[node.op.extras["combiner"]]
+    e.line(f"{function}({x}, axis={axis}, dtype={dtype_text(type_.dtype)}, out={out})", node)
+
+
+def _sort(e: Emitter, node: Node) -> None:
+    type_ = node.inputs[0].type
+    assert isinstance(type_, TensorType)
+    (x,) = e.texts(node.inputs)
+    values, places = (e.allocate(value, node)[0] for value in node.outputs)
+    if not type_.sizes:
+        e.line(f"np.copyto({values}, {x})", node)
+        e.line(f"{places}.fill(0)", node)
+        return
+    axis = normalise_dim(node.op.short, node.attrs["dim"], type_.ndim)
+    sort = e.helper("sort_into")
+    e.line(f"{sort}({x}, {axis}, {bool(node.attrs['descending'])}, {values}, {places})", node)
+
+

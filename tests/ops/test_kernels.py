@@ -1,0 +1,107 @@
+"""Kernels against definitions: the quick kernel gives what the nest or the decomposition gives, in every layout, and
+keeps its promises about `out`, `scratch`, views and operands."""
+
+import ingot.ir.ops  # noqa: F401
+import numpy as np
+import pytest
+from agreement import disagreement
+from samples import DTYPES, samples
+
+from ingot.ir.algebra import type_of
+from ingot.ir.registry import all_ops
+from ingot.ir.types import TensorType
+
+OPS = [op for op in all_ops() if op.kind != "prim" and op.name.startswith("ingot::")]
+
+
+def as_tuple(result):
+    return result if isinstance(result, tuple) else (result,)
+
+
+def copies(inputs):
+    return [x.copy() if isinstance(x, np.ndarray) else x for x in inputs]
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if "reference" in op.extras], ids=lambda op: op.short)
+def test_the_kernel_gives_what_the_definition_gives(op, rng):
+    for dtype in DTYPES:
+        for sample in samples(op.name, rng, dtype):
+            found = as_tuple(op.kernel(*sample.inputs, **sample.attrs))
+            expected = as_tuple(op.extras["reference"](*sample.inputs, **sample.attrs))
+            for a, b in zip(found, expected, strict=True):
+                assert (wrong := disagreement(a, b)) is None, f"{op.short}({sample}): {wrong}"
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.short)
+def test_operands_stay_and_results_are_fresh(op, rng):
+    """No kernel changes its operands, and none but a view's hands out their memory."""
+    for dtype in DTYPES:
+        for sample in samples(op.name, rng, dtype):
+            before = copies(sample.inputs)
+            found = as_tuple(op.kernel(*sample.inputs, **sample.attrs))
+            for x, kept in zip(sample.inputs, before, strict=True):
+                if not isinstance(x, np.ndarray):
+                    continue
+                np.testing.assert_array_equal(x, kept, err_msg=f"{op.short}({sample}) changed an operand")
+                if not op.view:
+                    shared = any(np.shares_memory(x, y) for y in found)
+                    assert not shared, f"{op.short}({sample}) returns an operand's memory"
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op.fast and not op.view], ids=lambda op: op.short)
+def test_quick_kernels_write_where_they_are_told(op, rng):
+    for dtype in DTYPES:
+        for sample in samples(op.name, rng, dtype):
+            expected = as_tuple(op.kernel(*sample.inputs, **sample.attrs))
+            # Whatever lies in the memory must not show.
+            out = tuple(np.full(y.shape, _debris(y.dtype), y.dtype) for y in expected)
+            types = [type_of(x) for x in sample.inputs]
+            scratch = None
+            if op.scratch is not None:
+                scratch = tuple(
+                    np.full(t.sizes, _debris(t.dtype.np), t.dtype.np) for t in op.scratch(types, sample.attrs)
+                )
+            single = len(out) == 1
+            with np.errstate(all="ignore"):
+                found = op.fast(
+                    np, *sample.inputs, **sample.attrs, out=out[0] if single else out, scratch=scratch
+                )
+            for got, target, wanted in zip(as_tuple(found), out, expected, strict=True):
+                assert got is target or np.shares_memory(got, target) or not target.size, f"{op.short}({sample})"
+                assert (wrong := disagreement(target, wanted)) is None, f"{op.short}({sample}): {wrong}"
+
+
+def _debris(dtype):
+    return np.nan if dtype.kind in "fV" else 1 if dtype.kind == "b" else 77
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op.view and op.inverse], ids=lambda op: op.short)
+def test_inverses_of_views_write_back(op, rng):
+    """Writing the changed view back through the inverse gives what writing into shared memory gives."""
+    from ingot.ir.algebra import RAW, Proxy
+    from ingot.ir.dtypes import float32
+
+    for sample in samples(op.name, rng, float32):
+        base = np.array(sample.inputs[0], order="C")
+        view = op.kernel(base, **sample.attrs)
+        assert np.shares_memory(view, base) or not view.size, f"{op.short}({sample}) is a copy"
+        new = rng.random(view.shape, np.float32)
+        before = base.copy()
+        functional = op.inverse(RAW, Proxy(RAW, before, None), Proxy(RAW, new, None), **sample.attrs).value
+        view[...] = new
+        np.testing.assert_array_equal(functional, base)
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.short)
+def test_results_are_arrays_of_the_inferred_types(op, rng):
+    for dtype in DTYPES:
+        for sample in samples(op.name, rng, dtype):
+            found = as_tuple(op.kernel(*sample.inputs, **sample.attrs))
+            types = op.infer([type_of(x) for x in sample.inputs], sample.attrs)
+            assert len(found) == len(types)
+            for array, type_ in zip(found, types, strict=True):
+                assert isinstance(array, np.ndarray), f"{op.short}({sample}) gives {type(array)}"
+                if op.extras.get("binds_sizes"):
+                    assert isinstance(type_, TensorType) and len(type_.sizes) == array.ndim
+                    continue
+                assert type_of(array) == type_, f"{op.short}({sample})"
