@@ -1,1 +1,5 @@
-"""From an optimised graph to something that runs; one folder per target."""
+"""What turns graphs into something that runs: one folder per backend, each registered by its import here."""
+
+from . import numpy, reference
+
+__all__ = ["numpy", "reference"]

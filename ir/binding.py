@@ -8,6 +8,7 @@ is wrong with inputs that fail it is worked out afterwards, at leisure.
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -324,10 +325,13 @@ class _Checks:
 
 
 
+_binders: dict[int, tuple[Any, Any, SizeBinder]] = {}
+
+
 def bind_sizes(graph: Graph, inputs: Sequence[Any], state: Mapping[str, Any] | None = None) -> dict[str, int]:
     """The values that inputs give to a graph's size variables, after all checks; see `SizeBinder`.
 
-    Compiles the checks anew: who calls a graph often keeps a `SizeBinder`.
+    The compiled checks are kept with the graph, and made anew when its parameters or assumptions have changed.
 
     >>> from .dtypes import float32
     >>> from .sizes import var
@@ -336,4 +340,10 @@ def bind_sizes(graph: Graph, inputs: Sequence[Any], state: Mapping[str, Any] | N
     >>> bind_sizes(graph, [np.ones((3, 2), np.float32)])
     {'B': 3}
     """
-    return SizeBinder(graph)(inputs, state)
+    key = id(graph)
+    parameters = graph.block.params
+    facts = (len(graph.assumptions), len(graph.inputs), parameters, [value.type for value in parameters])
+    known = _binders.get(key)
+    if known is None or known[1] != facts:
+        known = _binders[key] = weakref.ref(graph, lambda _: _binders.pop(key, None)), facts, SizeBinder(graph)
+    return known[2](inputs, state)

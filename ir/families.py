@@ -438,11 +438,13 @@ def sort(signature: str, **facts: Any) -> Op:
         if not x.ndim:
             return x.copy(), xp.zeros((), np.int64)
         axis = normalise_dim(schema.name, dim, x.ndim)
+        # bfloat16's own comparison does not place NaN.
+        keys = x.astype(np.float32) if x.dtype.kind == "V" else x
         if descending:
             # Sorting the reversed sequence stably and reversing again keeps equal elements in their order.
-            order = xp.flip(x.shape[axis] - 1 - xp.argsort(xp.flip(x, axis), axis=axis, kind="stable"), axis)
+            order = xp.flip(x.shape[axis] - 1 - xp.argsort(xp.flip(keys, axis), axis=axis, kind="stable"), axis)
         else:
-            order = xp.argsort(x, axis=axis, kind="stable")
+            order = xp.argsort(keys, axis=axis, kind="stable")
         return xp.take_along_axis(x, order, axis), order.astype(np.int64)
 
     return _register("sort", signature, infer, kernel, facts)

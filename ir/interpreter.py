@@ -14,6 +14,7 @@ import numpy as np
 from .binding import SizeBinder, solve_sizes
 from .errors import ArgumentError, IndexOutOfRange, IngotError, ShapeError
 from .graph import Block, Graph, Node, Value
+from .locations import Location
 from .sizes import SizeExpr, evaluate, free_vars
 from .types import TensorType
 
@@ -123,21 +124,20 @@ def evaluate_attr(value: Any, bindings: Mapping[str, int]) -> Any:
     return evaluate(value, bindings) if isinstance(value, SizeExpr) else value
 
 
-def located_error(error: Exception, node: Node, graph_name: str) -> Exception:
-    """What to raise for an error that came out of a node's kernel: the user's line is put to it."""
-    context = f"while running @{graph_name}"
+def located_error(error: Exception, op: str, location: Location | None, path: str, context: str) -> Exception:
+    """What to raise for an error that came out of an op's kernel: the user's line is put to it."""
     if isinstance(error, IngotError):
-        return error.located(node.location, node.path, context)
-    kind = next((k for python, k in _KINDS if isinstance(error, python)), None)
-    if kind is None:
-        return error
-    types = "   ".join(str(value.type) for value in node.inputs)
-    notes = (f"operands: {types}",) if types else ()
-    what = f"{node.op.short}: {error}"
-    return kind(what, notes=notes, location=node.location, path=node.path, context=context)
+        return error.located(location, path, context)
+    kind = next((ours for python, ours in _KINDS if isinstance(error, python)), None)
+    return error if kind is None else kind(f"{op}: {error}", location=location, path=path, context=context)
 
 
-_KINDS: Final = ((IndexError, IndexOutOfRange), (ValueError, ShapeError), (ArithmeticError, IngotError), (TypeError, ArgumentError))
+_KINDS: Final = (
+    (IndexError, IndexOutOfRange),
+    (ValueError, ShapeError),
+    (ArithmeticError, IngotError),
+    (TypeError, ArgumentError),
+)
 
 
 class _Frame:
@@ -190,7 +190,8 @@ class _Machine:
             else:
                 self.compute(node)
         except Exception as error:
-            found = located_error(error, node, self.graph.name)
+            context = f"while running @{self.graph.name}"
+            found = located_error(error, node.op.short, node.location, node.path, context)
             if found is error:
                 raise
             raise found from error

@@ -149,7 +149,8 @@ class Optimizer:
             raise ArgumentError(f"{name}.load_state_dict: other parameter groups", found=f"{found} != {own} parameters")
         numbers = [n for group in groups for n in group["params"]]
         places = dict(zip(numbers, self._parameters(), strict=True))
-        loaded = [(places[n], v) for n, v in state_dict["state"].items() if n in places]
+        entries = state_dict["state"].items()
+        loaded = [(places[n], {k: v for k, v in e.items() if v is not None}) for n, e in entries if n in places]
         for parameter, values in loaded:
             for key, value in values.items():
                 _check_entry(f"{name}.load_state_dict: '{key}'", value, parameter)

@@ -84,7 +84,10 @@ class SGD(Optimizer):
         decay, nesterov, maximize = group["weight_decay"], group["nesterov"], group["maximize"]
 
         def scalars(F: Any, step: Any, lr: Any) -> tuple[Any, ...]:
-            return (-lr, 1.0 if step is None else F.where(F.gt(step, 1.0), 1.0 - dampening, 1.0))
+            if step is None:
+                return -lr, 1.0
+            damped, whole = (F.full((), share, step.dtype) for share in (1.0 - dampening, 1.0))
+            return -lr, F.where(F.gt(step, 1.0), damped, whole)
 
         def formula(F: Any, p: Any, g: Any, state: Sequence[Any], numbers: Sequence[Any]) -> tuple[Any, ...]:
             minus_lr, share = numbers

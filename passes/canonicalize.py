@@ -11,11 +11,11 @@ import numpy as np
 from ..ir.errors import IngotError
 from ..ir.families import elementwise_tree
 from ..ir.graph import Graph, Node, Value
-from ..ir.registry import lookup
+from ..ir.registry import Op, lookup
 from .changes import permit
 from .facts import NOT_CONSTANT, constant_of, is_commutative
 from .registered import register_pass
-from .rewrite import Rewriter, RuleSet
+from .rewrite import Native, Rewriter, RuleSet
 from .rules import EXACT_RULES, INFERENCE_RULES
 from .structure import IF
 
@@ -48,10 +48,7 @@ def canonicalize(graph: Graph, options: CanonicalizeOptions) -> bool:
 
 
 def _constants_second(rewriter: Rewriter, node: Node) -> bool:
-    inputs = node.inputs
-    if len(inputs) != 2 or not is_commutative(node.op):
-        return False
-    first, second = inputs
+    first, second = node.inputs
     if constant_of(first) is NOT_CONSTANT or constant_of(second) is not NOT_CONSTANT:
         return False
     if not permit("constants second", node):
@@ -63,8 +60,6 @@ def _constants_second(rewriter: Rewriter, node: Node) -> bool:
 
 def _without_expand(rewriter: Rewriter, node: Node) -> bool:
     """Read what an `expand` stretches in its place, where broadcasting gives the same."""
-    if node.op.kind != "elementwise" or len(node.inputs) < 2:
-        return False
     for index, value in enumerate(node.inputs):
         source = value.node
         if source is None or source.op is not _EXPAND or not _may_read(node, index, source.inputs[0]):
@@ -89,8 +84,6 @@ def _may_read(node: Node, index: int, value: Value) -> bool:
 
 
 def _known_condition(rewriter: Rewriter, node: Node) -> bool:
-    if node.op is not IF:
-        return False
     condition = constant_of(node.inputs[0])
     if not isinstance(condition, (bool, int, np.ndarray)) or not permit("known condition", node):
         return False
@@ -107,8 +100,6 @@ def _known_condition(rewriter: Rewriter, node: Node) -> bool:
 
 def _same_in_both(rewriter: Rewriter, node: Node) -> bool:
     """An output of an If for which both blocks yield the same value from outside is that value."""
-    if node.op is not IF:
-        return False
     changed = False
     first, second = (block.returns for block in node.blocks)
     for output, a, b in zip(node.outputs, first, second, strict=True):
@@ -127,4 +118,13 @@ def _replace_all(rewriter: Rewriter, node: Node, values: Sequence[Value]) -> Non
     rewriter.remove_unused(inputs)
 
 
-_NATIVES: Final = (_constants_second, _without_expand, _known_condition, _same_in_both)
+def _stretches(op: Op) -> bool:
+    return op.kind == "elementwise" and len(op.schema.inputs) > 1
+
+
+_NATIVES: Final = (
+    Native(is_commutative, _constants_second),
+    Native(_stretches, _without_expand),
+    Native(lambda op: op is IF, _known_condition),
+    Native(lambda op: op is IF, _same_in_both),
+)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..ir.graph import Block, Graph, Node
+from ..ir.types import Type
 from .changes import permit
 from .facts import is_commutative
 from .registered import NoOptions, register_pass
@@ -23,6 +24,7 @@ def cse(graph: Graph, options: NoOptions) -> bool:
     pure, random ones too: the same key gives the same numbers. Nodes with blocks stay.
     """
     changed = False
+    keys = _Keys()
     seen: dict[Any, Node] = {}
     running = [_Scope(graph.block)]
     while running:
@@ -33,7 +35,7 @@ def cse(graph: Graph, options: NoOptions) -> bool:
                 break
             if not node.outputs:
                 continue
-            key = _key(node)
+            key = keys.of(node)
             first = seen.setdefault(key, node)
             if first is node:
                 scope.keys.append(key)
@@ -42,8 +44,9 @@ def cse(graph: Graph, options: NoOptions) -> bool:
                 changed = True
         else:
             running.pop()
-            for key in scope.keys:
-                del seen[key]
+            if running:
+                for key in scope.keys:
+                    del seen[key]
     return changed
 
 
@@ -57,15 +60,29 @@ class _Scope:
         self.keys: list[Any] = []
 
 
-def _key(node: Node) -> Any:
-    """What two nodes have in common exactly when they compute the same."""
-    inputs: Any = node.inputs
-    if len(inputs) == 2 and is_commutative(node.op):
-        inputs = frozenset(inputs) if inputs[0] is not inputs[1] else inputs
-    types = tuple([output.type for output in node.outputs])
-    if not node.attrs:
-        return node.op, inputs, types
-    return node.op, inputs, types, tuple([(name, attribute_key(x)) for name, x in node.attrs.items()])
+class _Keys:
+    """What nodes have in common exactly when they compute the same. Types go in as numbers, which hash quickly."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Type, int] = {}
+        self._by_identity: dict[int, int] = {}  # valid while the graph holds the types
+
+    def of(self, node: Node) -> Any:
+        inputs = node.inputs
+        if len(inputs) == 2 and inputs[0] is not inputs[1] and is_commutative(node.op):
+            inputs = (frozenset(inputs),)  # type: ignore[assignment]
+        types = [self._number(output.type) for output in node.outputs]
+        if not node.attrs:
+            return node.op, *types, *inputs
+        attributes = tuple([(name, attribute_key(x)) for name, x in node.attrs.items()])
+        return node.op, *types, attributes, *inputs
+
+    def _number(self, type_: Type) -> int:
+        number = self._by_identity.get(id(type_))
+        if number is None:
+            number = self._numbers.setdefault(type_, len(self._numbers))
+            self._by_identity[id(type_)] = number
+        return number
 
 
 _EXACT: Final = frozenset({bool, int, str, type(None)})

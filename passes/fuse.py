@@ -48,14 +48,15 @@ def fuse(graph: Graph, options: FuseOptions) -> bool:
     output for each of its values that is used outside. Single nodes stay as they are.
     """
     changed = False
+    own_variables = has_own_variables(graph)
     for block in list(graph.blocks()):
-        if block.parent is None or block.parent.op is not GROUP:
-            changed |= _fuse_block(block, options)
+        if len(block.nodes) > 1 and (block.parent is None or block.parent.op is not GROUP):
+            changed |= _fuse_block(block, options, own_variables)
     return changed
 
 
-def _fuse_block(block: Block, options: FuseOptions) -> bool:
-    plan = _Plan(block)
+def _fuse_block(block: Block, options: FuseOptions, own_variables: bool) -> bool:
+    plan = _Plan(block, own_variables)
     groups = [group for group in plan.groups(options) if permit("fuse", group[0])]
     if not groups:
         return False
@@ -74,12 +75,14 @@ class _Plan:
     """The nodes of a block, what may be fused, and their stages.
 
     Attributes:
+        own_variables: whether nodes bind size variables, which others name without using a value.
         nodes: all nodes in order, but constants.
         sources: by node, the nodes of this block that it reads, or that nodes inside of it read.
         shapes: by node that may be fused, the sizes of its result.
     """
 
     block: Block
+    own_variables: bool
     nodes: list[Node] = field(init=False)
     sources: dict[Node, list[Node]] = field(init=False)
     shapes: dict[Node, _Shape] = field(init=False)
@@ -89,8 +92,9 @@ class _Plan:
         self.sources = {node: _producers(node, self.block) for node in self.nodes}
         for node, producer in _captures(self.block):
             self.sources[node].append(producer)
-        for node, binder in _size_dependences(self.block):
-            self.sources[node].append(binder)
+        if self.own_variables:
+            for node, binder in _size_dependences(self.block):
+                self.sources[node].append(binder)
         self.shapes = {node: shape for node in self.nodes if (shape := _fusible_shape(node)) is not None}
 
     def joins(self, producer: Node, user: Node) -> bool:
@@ -156,8 +160,6 @@ def _captures(block: Block) -> Iterable[tuple[Node, Node]]:
 
 def _size_dependences(block: Block) -> Iterable[tuple[Node, Node]]:
     """Nodes that name a size variable and the node of the block that may bind it."""
-    if not has_own_variables(block.graph):
-        return
     binders: dict[str, Node] = {}
     for node in block.nodes:
         # What nodes inside of a node name is not looked up: it depends on all that was bound so far.

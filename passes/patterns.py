@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from ..ir.operators import Operators
 from ..ir.registry import Op, lookup
 from ..ir.schema import REQUIRED
 from ..ir.types import NONE
-from .facts import holds_number, is_commutative
+from .facts import CONSTANT, holds_number, is_commutative
 
 __all__ = ["Call", "Literal", "Match", "Wild", "match", "pattern"]
 
@@ -80,12 +80,22 @@ class Literal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call(_Notation):
-    """Output `index` of a node of `op`, whose inputs and attributes match. An input of None must be absent."""
+    """Output `index` of a node of `op`, whose inputs and attributes match. An input of None must be absent.
+
+    Attributes:
+        probe: positions of inputs that come from nodes of known ops, with these; what is quickly looked at.
+    """
 
     op: Op
     inputs: tuple[Wild | Literal | Call | None, ...]
     attrs: tuple[tuple[str, Any], ...]
     index: int = 0
+    probe: tuple[tuple[int, Op], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        calls = [(i, x.op) for i, x in enumerate(self.inputs) if isinstance(x, Call)]
+        literals = [(i, CONSTANT) for i, x in enumerate(self.inputs) if isinstance(x, Literal)]
+        object.__setattr__(self, "probe", (*calls, *literals))
 
     def depth(self) -> int:
         """The number of nodes on the longest way down."""

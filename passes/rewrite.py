@@ -15,14 +15,17 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..ir.algebra import Proxy
+from ..ir.attributes import same_attribute
 from ..ir.builder import Builder
 from ..ir.errors import ArgumentError, DTypeError, IngotError, ShapeError
 from ..ir.graph import Graph, InsertionPoint, Node, Value
 from ..ir.graph_algebra import GraphAlgebra
+from ..ir.locations import Location
 from ..ir.registry import Op
 from .changes import permit, refused
 from .facts import is_removable
@@ -86,8 +89,25 @@ class RuleSet:
         self.reach = max([call.depth() for each in self.rules for call in each.patterns], default=1) - 1
 
 
-Native = Callable[["Rewriter", Node], bool]
-"""A rule in Python: looks at a node, changes the graph through the rewriter, and returns whether it did."""
+@dataclass(frozen=True, slots=True)
+class Native:
+    """A rule in Python, for what cannot be said as a pattern.
+
+    Attributes:
+        concerns: whether nodes of an op are to be looked at.
+        apply: looks at a node, changes the graph through the rewriter, and returns whether it did.
+    """
+
+    concerns: Callable[[Op], bool]
+    apply: Callable[[Rewriter, Node], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What to try at nodes of one op."""
+
+    natives: tuple[Native, ...]
+    rules: tuple[tuple[Rule, Call], ...]
 
 
 class Rewriter:
@@ -105,6 +125,7 @@ class Rewriter:
         self.natives = tuple(natives)
         self.memo: dict[Any, Any] = {}
         self.changes = 0
+        self._plans: dict[Op, _Plan | None] = {}
         self._waiting: deque[Node] = deque()
         self._queued: set[Node] = set()
 
@@ -114,25 +135,45 @@ class Rewriter:
         Raises:
             IngotError: when the rules go on without end.
         """
+        limit = 1000
         for node in self.graph.nodes():
-            self.revisit(node)
-        limit = 1000 + 100 * len(self._waiting)
+            self._visit(node)
+            limit += 100
         while self._waiting:
             node = self._waiting.popleft()
             self._queued.discard(node)
-            if node.block is not None and self._visit(node):
-                self.changes += 1
-                if self.changes > limit:
-                    raise IngotError(f"rewriting @{self.graph.name} does not come to an end", found=f"at {node}")
+            if node.block is not None:
+                self._visit(node)
+            if self.changes > limit:
+                raise IngotError(f"rewriting @{self.graph.name} does not come to an end", found=f"at {node}")
         return self.changes > 0
 
-    def _visit(self, node: Node) -> bool:
-        if any(native(self, node) for native in self.natives):
-            return True
-        for each, call in self.rules.by_root.get(node.op, ()):
-            found = match(call, node, self.memo)
-            if found is not None and self._apply(each, found):
+    def _visit(self, node: Node) -> None:
+        op = node.op
+        plan = self._plans[op] if op in self._plans else self._make_plan(op)
+        if plan is not None and self._try(node, plan):
+            self.changes += 1
+
+    def _make_plan(self, op: Op) -> _Plan | None:
+        natives = tuple(native for native in self.natives if native.concerns(op))
+        rules = tuple(self.rules.by_root.get(op, ()))
+        plan = self._plans[op] = _Plan(natives, rules) if natives or rules else None
+        return plan
+
+    def _try(self, node: Node, plan: _Plan) -> bool:
+        for native in plan.natives:
+            if native.apply(self, node):
                 return True
+        if plan.rules:
+            producers = [None if value.node is None else value.node.op for value in node.inputs]
+            for each, call in plan.rules:
+                for index, wanted in call.probe:
+                    if index >= len(producers) or producers[index] is not wanted:
+                        break
+                else:
+                    found = match(call, node, self.memo)
+                    if found is not None and self._apply(each, found):
+                        return True
         return False
 
     def _apply(self, each: Rule, found: Match) -> bool:
@@ -142,7 +183,7 @@ class Rewriter:
         if reason is not None:
             refused(each.name, found.root, reason)
             return False
-        F = self.algebra(found.root)
+        F = self.algebra(found.root, found.nodes[1:])
         arguments = [found if name == "m" else _operand(F, getattr(found, name)) for name in each.takes]
         try:
             new = F.value(each.after(F, *arguments))
@@ -164,10 +205,14 @@ class Rewriter:
 
     # -- for natives
 
-    def algebra(self, node: Node) -> GraphAlgebra:
-        """The algebra that writes nodes in front of `node`, at its place in the user's source."""
+    def algebra(self, node: Node, known: Sequence[Node] = ()) -> GraphAlgebra:
+        """The algebra that writes nodes in front of `node`, at its place in the user's source.
+
+        Args:
+            known: nodes in front of it, to be used again instead of being written anew.
+        """
         builder = Builder(self.graph, InsertionPoint.before(node))
-        return GraphAlgebra(builder, node.location, node.path)
+        return _Frugal(builder, node.location, node.path, known)
 
     def revisit(self, node: Node) -> None:
         """Look at a node (again) before the end."""
@@ -210,6 +255,24 @@ class Rewriter:
             inputs = {value.node: None for value in node.inputs if value.node is not None}
             node.erase()
             waiting.extend(inputs)
+
+
+class _Frugal(GraphAlgebra):
+    """Writes nodes, but for calls that a known node makes already."""
+
+    def __init__(self, builder: Builder, location: Location | None, path: str, known: Sequence[Node]) -> None:
+        super().__init__(builder, location, path)
+        self.known = known
+
+    def apply(self, op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
+        for node in self.known:
+            if node.op is op and len(node.outputs) == 1 and self._makes(node, inputs, attrs):
+                return self.proxy(node.output)
+        return super().apply(op, inputs, attrs)
+
+    def _makes(self, node: Node, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> bool:
+        same = all(isinstance(x, Proxy) and x.value is y for x, y in zip(inputs, node.inputs, strict=True))
+        return same and all(same_attribute(node.attrs.get(name), value) for name, value in attrs.items())
 
 
 def _operand(F: GraphAlgebra, found: Any) -> Any:

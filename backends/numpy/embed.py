@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -66,6 +67,8 @@ _ERROR_BASES = {"IndexOutOfRange": "IndexError", "DTypeError": "TypeError"}
 # Whoever loads an emitted source in a process that has Ingot puts the true error classes in place of these.
 STAND_IN_ERRORS = tuple(name for name in errors.__all__ if name != "IngotError")
 
+_COUNTED = re.compile(r"[a-z]+\d+")
+
 Owner = tuple[str, str]  # the module and what it is called there
 
 
@@ -117,7 +120,8 @@ class Embedder:
 
     def _take(self, owner: Owner, wanted: str) -> str:
         """A name for something new, other than those in use."""
-        name, count = wanted, 1
+        # The source counts its own identifiers: v1, v2, ...
+        name, count = wanted + "_" if _COUNTED.fullmatch(wanted) else wanted, 1
         while name in self._taken:
             count += 1
             name = f"{wanted}_{count}"

@@ -64,7 +64,7 @@ class Emitter:
         graph: what is emitted.
         names: makes identifiers.
         embedder: collects the kernels' definitions.
-        helpers: names of what is needed from `runtime`.
+        helpers: what is needed of `runtime`, and its names in the source.
         seats: where values are.
         sizes: size variables to identifiers, those that a call binds on its way included.
         plan_sizes: the size variables that the plan takes.
@@ -74,6 +74,8 @@ class Emitter:
         kernels: functions of fused groups, nests and outlined blocks.
         position: counts nodes, for the storages' first and last uses.
         targets: storages that certain values should be written to.
+        results: values that are to be written to memory that the caller gets.
+        function: what is being written; `visible` are the variables of those around it.
         dying: the values that no node after a given one needs.
     """
 
@@ -81,8 +83,8 @@ class Emitter:
         self.graph = graph
         self.names = Names()
         self.embedder = Embedder()
-        self.embedder.reserve(["np", "plan", "run", "compute", "bfloat16", *runtime.__all__])
-        self.helpers: dict[str, None] = {}
+        self.embedder.reserve(["plan", "run", "compute", "constants", "inputs", "state", "p", "scratch", "bfloat16"])
+        self.helpers: dict[str, str] = {}
         self.seats: dict[Value, Seat] = {}
         self.plan_sizes = tuple(graph.sizes)
         self.sizes: dict[str, str] = {name: self.names.new("s") for name in self.plan_sizes}
@@ -95,7 +97,9 @@ class Emitter:
         self.position = 0
         self.targets: dict[Value, Storage] = {}
         self.dying = {node: frozenset(values) for node, values in last_uses(graph).items()}
+        self.results: set[Value] = set()
         self.function = Function()
+        self.visible: set[str] = set()
         self.place = ""
 
     # -- writing
@@ -136,9 +140,10 @@ class Emitter:
             self.place = ""
 
     def helper(self, name: str) -> str:
-        """A name of `runtime`, which is copied into the source."""
-        self.helpers[name] = None
-        return name
+        """The name of something of `runtime`'s, which is copied into the source."""
+        if name not in self.helpers:
+            self.helpers[name] = self.embed(getattr(runtime, name))
+        return self.helpers[name]
 
     def embed(self, function: Callable[..., Any]) -> str:
         """A Python function, copied into the source; returns its name there."""
@@ -227,6 +232,14 @@ class Emitter:
         self.seats[value] = Seat(text, None, contiguous=contiguous, fresh=fresh)
         return self.seats[value]
 
+    def target(self, value: Value) -> Storage | None:
+        """Where a value should be written to, if that is settled and nothing else lies there."""
+        if value in self.results:
+            assert isinstance(value.type, TensorType)
+            return self.result_storage(value.type)
+        found = self.targets.pop(value, None)
+        return found if found is not None and not found.holders else None
+
     def allocate(self, value: Value, node: Node, replaceable: Sequence[Value] = ()) -> tuple[str, Value | None]:
         """An array for a result, and the operand whose place it takes, if any.
 
@@ -235,11 +248,12 @@ class Emitter:
         """
         type_ = value.type
         assert isinstance(type_, TensorType)
-        target = self.targets.pop(value, None)
+        aim = self.targets.get(value)
+        if aim is not None and (old := self._sole_holder(aim, node, replaceable, type_)) is not None:
+            return self.sit(value, aim).text, old
+        target = self.target(value)
         if target is not None:
-            old = self._sole_holder(target, node, replaceable, type_)
-            if not target.holders or old is not None:
-                return self.sit(value, target).text, old
+            return self.sit(value, target).text, None
         if not self.is_planned(type_.sizes):
             name = self.names.new("v")
             self.assign(name, f"np.empty({self.shape(type_.sizes)}, {dtype_text(type_.dtype)})")

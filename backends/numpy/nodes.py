@@ -12,7 +12,7 @@ from ...ir.registry import Op
 from ...ir.types import NONE, TensorType
 from .embed import why_not_embedded
 from .emitter import Emitter, Line
-from .kernels import fused_kernel, literal_of, literal_text, node_terms, single_step, step_line
+from .kernels import Kernel, fused_kernel, literal_of, literal_text, node_terms, single_step, step_line
 from .nests import nest_function
 from .seats import Seat
 from .steps import Array, Number, Program, Result, Term
@@ -113,7 +113,7 @@ def _elementwise(e: Emitter, node: Node) -> None:
             out, _ = e.allocate(node.output, node)
             e.line(f"{out}.fill({literal_text(term)})" if isinstance(term, Number) else f"np.copyto({out}, {term})", node)
             return
-        return emit_group(e, node, node.inputs, [node], [node.output])
+        return emit_group(e, node, [(v, v) for v in dict.fromkeys(node.inputs)], [node], [node.output])
     step.register, _ = e.allocate(node.output, node, _tensors(node.inputs))
 
     def text(argument: Term) -> str:
@@ -159,46 +159,51 @@ def _steady(e: Emitter, number: Number, node: Node) -> str:
 
 
 def emit_group(
-    e: Emitter, node: Node, inputs: Sequence[Value], nodes: Sequence[Node], outputs: Sequence[Value]
+    e: Emitter, node: Node, inputs: Sequence[tuple[Value, Value]], nodes: Sequence[Node], outputs: Sequence[Value]
 ) -> None:
     """Write element-wise nodes as one kernel.
 
     Args:
-        node: what stands in the graph; its inputs and outputs are those that have seats.
-        inputs, outputs: the same values as the nodes know them.
+        node: what stands in the graph.
+        inputs: each input as the nodes know it, and as it has a seat.
+        outputs: the node's outputs as the nodes know them.
     """
-    literals = {inner: literal_of(value) for inner, value in zip(inputs, node.inputs, strict=True)}
-    operands = [value for value in node.inputs if literal_of(value) is None]
+    literals = {inner: literal_of(outer) for inner, outer in inputs}
+    operands = [outer for _, outer in inputs]
+    free = [v for v in _tensors(operands) if operands.count(v) == 1]
     aliases: dict[int, int] = {}
-    free = _tensors(operands)
     outs = []
     for i, output in enumerate(node.outputs):
-        name, old = e.allocate(output, node, [v for v in free if v.type == output.type and node.inputs.count(v) == 1])
+        name, old = e.allocate(output, node, [v for v in free if v.type == output.type])
         outs.append(name)
         if old is not None:
-            aliases[i] = node.inputs.index(old)
+            aliases[i] = operands.index(old)
             free.remove(old)
     name = e.names.new("g")
     kernel = fused_kernel(f"kernel_{name}", literals, nodes, outputs, aliases, e.size, e.embed)
     if any("select(" in line for line in kernel.lines):
         e.helper("select")
     e.kernels.append([Line(0, line, origin) for line, origin in zip(kernel.lines, kernel.origins, strict=True)])
-    passed = [v for i, v in enumerate(node.inputs) if literal_of(v) is None and i not in aliases.values()]
-    shapes = [e.shape(v.type.sizes) if isinstance(v.type, TensorType) else "()" for v in (*passed, *node.outputs)]
-    type_ = node.outputs[0].type
-    assert isinstance(type_, TensorType)
-    registers = "".join(f"{dtype_text(d)}, " for d in kernel.registers)
-    constants = "".join(f"({literal_text(Number(d, value=v))}, {dtype_text(d)}), " for v, d in kernel.constants)
-    made = (
-        f"{e.helper('fused')}(kernel_{name}, {e.shape(type_.sizes)}, ({', '.join(shapes)},), "
-        f"({registers}), ({constants}), {kernel.cost}, scratch)"
-    )
+    passed = [v for i, v in enumerate(operands) if literal_of(v) is None and i not in aliases.values()]
+    made = f"{e.helper('fused')}({_fused_arguments(e, name, node, passed, kernel)})"
     if all(e.is_planned(v.type.sizes) for v in (*passed, *node.outputs) if isinstance(v.type, TensorType)):
         e.plan_line(name, made)
     else:
         e.assign(name, made)
     arguments = [e.seats[v].text if isinstance(v.type, TensorType) else f"np.asarray({e.seats[v].text})" for v in passed]
     e.line(f"{name}({', '.join([*arguments, *outs])})", node)
+
+
+def _fused_arguments(e: Emitter, name: str, node: Node, passed: Sequence[Value], kernel: Kernel) -> str:
+    shapes = [e.shape(v.type.sizes) if isinstance(v.type, TensorType) else "()" for v in (*passed, *node.outputs)]
+    registers = [dtype_text(dtype) for dtype in kernel.registers]
+    constants = [f"({literal_text(Number(d, value=v))}, {dtype_text(d)})" for v, d in kernel.constants]
+    parts = [f"kernel_{name}", shapes[-1], _tuple(shapes), _tuple(registers), _tuple(constants), str(kernel.cost), "scratch"]
+    return ", ".join(parts)
+
+
+def _tuple(items: Sequence[str]) -> str:
+    return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
 
 
 # ------------------------------------------------------------------------------------------------------------ calls
@@ -226,7 +231,7 @@ def _call(e: Emitter, node: Node) -> None:
     extra = [f"out={outs[0]}" if len(outs) == 1 else f"out=({', '.join(outs)})"]
     if op.scratch is not None:
         arrays = e.scratch(op.scratch([value.type for value in node.inputs], node.attrs))
-        extra += [f"scratch=({', '.join(arrays)},)"] if arrays else []
+        extra += [f"scratch={_tuple(arrays)}"] if arrays else []
     e.line(_kernel_call(e, node, extra), node)
 
 
@@ -246,9 +251,9 @@ def _fresh_call(e: Emitter, node: Node) -> None:
 def _nest(e: Emitter, node: Node) -> None:
     name = e.names.new("nest")
     outs = [e.allocate(value, node)[0] for value in node.outputs]
+    for helper in ("slabs", "inside"):
+        e.helper(helper)
     lines, variables = nest_function(name, node, e.embed)
-    e.helper("slabs")
-    e.helper("inside")
     e.kernels.append([Line(0, line, node if line.startswith(" ") else None) for line in lines])
     sizes = [e.sizes[variable] for variable in variables]
     e.line(f"{name}({', '.join([*sizes, *e.texts(node.inputs), *outs])})", node)

@@ -221,12 +221,16 @@ class Pool:
 
     lock = threading.Lock()
     executor: ThreadPoolExecutor | None = None
+    watches_forks = False
 
     @classmethod
     def submit(cls, task: Callable[..., Any], *args: Any) -> Any:
         """Have a thread run the task; returns a future."""
         with cls.lock:
             if cls.executor is None:
+                if not cls.watches_forks and hasattr(os, "register_at_fork"):
+                    os.register_at_fork(after_in_child=cls.forget)
+                cls.watches_forks = True
                 cls.executor = ThreadPoolExecutor(max(worker_count(), os.cpu_count() or 1), "ingot")
         return cls.executor.submit(task, *args)
 
@@ -235,10 +239,6 @@ class Pool:
         """Begin without threads, as a forked process does."""
         cls.lock = threading.Lock()
         cls.executor = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=Pool.forget)
 
 
 def fused(

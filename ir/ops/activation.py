@@ -79,6 +79,15 @@ elementwise(
     onnx=lambda E, input, approximate: E.Gelu(input, approximate=approximate),
     doc="input times the normal distribution function of input, or its tanh approximation. Hendrycks & Gimpel 2016.",
 )
+
+
+def _softplus_onnx(E: Any, input: Any, beta: float, threshold: float) -> Any:
+    scaled = input if beta == 1 else E.Mul(input, beta)
+    found = E.Softplus(scaled) if beta == 1 else E.Div(E.Softplus(scaled), beta)
+    # Above 20 the function is the identity to the last digit, whatever the threshold says.
+    return found if threshold >= 20 else E.Where(E.Greater(scaled, threshold), input, found)
+
+
 elementwise(
     "softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor",
     scalar=lambda s, x, beta, threshold: s.where(
@@ -90,9 +99,7 @@ elementwise(
             F.gt(input * beta, threshold), g, g * F.sigmoid(input * beta)
         )
     },
-    onnx=lambda E, input, beta, threshold: E.Div(
-        E.Softplus(E.Mul(input, E.number(beta, input))), E.number(beta, input)
-    ),
+    onnx=lambda E, input, beta, threshold: _softplus_onnx(E, input, beta, threshold),
     doc="log(1 + exp(beta * input)) / beta; the identity above the threshold.",
 )
 elementwise(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..dtypes import bool_
@@ -40,15 +41,28 @@ elementwise(
     onnx="Div",
     doc="input / other in floating point, with broadcasting.",
 )
+
+
+def _floored_onnx(E: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """The remainder with the sign of y, and the quotient that belongs to it, both exact: by way of fmod."""
+    rest = E.Mod(x, y, fmod=1)
+    moved = E.And(E.Not(E.Equal(rest, 0)), E.Xor(E.Less(rest, 0), E.Less(y, 0)))
+    quotient = E.Round(E.Div(E.Sub(x, rest), y))
+    return E.Where(moved, E.Add(rest, y), rest), E.Where(moved, E.Sub(quotient, 1), quotient)
+
+
+def _floor_divide_onnx(E: Any, x: Any, y: Any) -> Any:
+    if x.dtype.is_floating_point:
+        # By 0 the quotient is an infinity or NaN, and there is no remainder.
+        return E.Where(E.Equal(y, 0), E.Div(x, y), _floored_onnx(E, x, y)[1])
+    return E.Div(E.Sub(x, E.Mod(x, y, fmod=0)), y)
+
+
 elementwise(
     "floor_divide(input: Tensor, other: Tensor) -> Tensor",
     scalar=lambda s, x, y: s.floordiv(x, y),
     grad=_STEPS,
-    onnx=lambda E, input, other: (
-        E.Floor(E.Div(input, other))
-        if input.dtype.is_floating_point
-        else E.Div(E.Sub(input, E.Mod(input, other, fmod=0)), other)
-    ),
+    onnx=lambda E, input, other: _floor_divide_onnx(E, input, other),
     doc="The quotient rounded towards minus infinity; an integer divided by 0 is 0.",
 )
 elementwise(
@@ -56,9 +70,7 @@ elementwise(
     scalar=lambda s, x, y: s.mod(x, y),
     grad={"input": lambda g: g, "other": lambda F, g, input, other: -g * F.detach(F.floor_divide(input, other))},
     onnx=lambda E, input, other: (
-        E.Sub(input, E.Mul(E.Floor(E.Div(input, other)), other))
-        if input.dtype.is_floating_point
-        else E.Mod(input, other, fmod=0)
+        _floored_onnx(E, input, other)[0] if input.dtype.is_floating_point else E.Mod(input, other, fmod=0)
     ),
     doc="The remainder with the sign of `other`, as Python's %.",
 )
@@ -115,6 +127,16 @@ elementwise(
     onnx="Min",
     doc="The smaller of both; NaN if either is NaN.",
 )
+
+
+def _atan2_onnx(E: Any, y: Any, x: Any) -> Any:
+    """The arctangent of the quotient, turned by pi where x is negative. Of signed zeros the sign is lost."""
+    at_origin = E.And(E.Equal(y, 0), E.Equal(x, 0))
+    near = E.Where(at_origin, E.number(0, y), E.Atan(E.Div(y, x)))
+    turn = E.Where(E.Less(y, 0), E.number(-math.pi, y), E.number(math.pi, y))
+    return E.Where(E.Less(x, 0), E.Add(near, turn), near)
+
+
 elementwise(
     "atan2(input: Tensor, other: Tensor) -> Tensor",
     scalar=lambda s, y, x: s.atan2(y, x),
@@ -123,7 +145,7 @@ elementwise(
         "input": lambda g, input, other: g * other / (input * input + other * other),
         "other": lambda g, input, other: -g * input / (input * input + other * other),
     },
-    onnx="no: ONNX has no two-argument arctangent",
+    onnx=lambda E, input, other: _atan2_onnx(E, input, other),
     doc="The angle in radians of the point (other, input).",
 )
 elementwise(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import int64
-from ..errors import ArgumentError, ExportError
+from ..errors import ArgumentError
 from ..families import composite, elementwise, nest, normalise_dim, normalise_dims, opaque, scatter
 from ..nest import as_index
 from ..registry import NotDifferentiable
@@ -21,6 +21,7 @@ from ..sizes import Size, ask, equal, var
 from ..types import TensorType, Type
 from .checks import require, require_integers
 from .movement import literal_of
+from .onnx_places import read_places, write_places
 
 __all__: list[str] = []
 
@@ -90,7 +91,9 @@ def gather_fast(np: Any, x: Any, index: Any, *, dim: Any, out: Any = None, scrat
             F.full(size=T.input.sizes, value=0, dtype=g.dtype), dim, index, g
         )
     },
-    onnx=lambda E, input, dim, index: E.GatherElements(input, index, axis=normalise_dim("gather", dim, input.ndim)),
+    onnx=lambda E, input, dim, index: (
+        E.GatherElements(input, index, axis=normalise_dim("gather", dim, input.ndim)) if input.ndim else E.Identity(input)
+    ),
 )
 def gather(n: Any, input: Any, index: Any, dim: Any) -> Any:
     """input[i][index[i][j]][k] for dim=1: the result has the sizes of `index`."""
@@ -158,8 +161,12 @@ def _gathered_src(F: Any, g: Any, T: Any, dim: int, index: Any) -> Any:
 
 def _scatter_onnx(reduction: str) -> Any:
     def form(E: Any, input: Any, dim: int, index: Any, src: Any) -> Any:
+        if not input.ndim:
+            value = E.Cast(src, to=input.dtype)
+            return E.Add(input, value) if reduction == "add" else value
         zeros = np.zeros(src.ndim, np.int64)
         part = E.Slice(src, zeros, E.shape(index.shape), np.arange(src.ndim))
+        part = E.Cast(part, to=input.dtype)
         return E.ScatterElements(input, index, part, axis=normalise_dim("scatter", dim, input.ndim), reduction=reduction)
 
     return form
@@ -260,7 +267,9 @@ def index_add_fast(
     "index_add(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor",
     fast=index_add_fast,
     grad={"input": lambda g: g, "source": lambda F, g, dim, index: F.index_select(g, dim, index)},
-    onnx="no: ONNX adds element by element only",
+    onnx=lambda E, input, dim, index, source: write_places(
+        E, input, [index], source, (axis := normalise_dim("index_add", dim, input.ndim),), axis, add=True
+    ),
 )
 def index_add(n: Any, input: Any, index: Any, source: Any, dim: Any) -> Any:
     """A copy of input with each part of `source` added at its index along `dim`."""
@@ -330,11 +339,22 @@ def _rows(weight: Any) -> Any:
     return weight.shape[0]
 
 
+def _embedding_grad_onnx(E: Any, g: Any, input: Any, num_embeddings: Size, padding_idx: int | None) -> Any:
+    zeros = E.Expand(E.number(0, g), E.shape([num_embeddings, g.shape[-1]]))
+    if padding_idx is not None:
+        dropped = padding_idx + num_embeddings if padding_idx < 0 else padding_idx
+        here = E.Equal(E.Unsqueeze(input, np.array([-1], np.int64)), E.number(dropped, input))
+        g = E.Where(here, E.number(0, g), g)
+    return write_places(E, zeros, [input], g, (0,), 0, add=True)
+
+
 @scatter(
     "embedding_grad(grad_output: Tensor, input: Tensor, num_embeddings: size, padding_idx: int? = None) -> Tensor",
     fast=embedding_grad_fast,
     grad={"grad_output": _embedding_grad_by_g},
-    onnx="no: ONNX has no gradient of a lookup",
+    onnx=lambda E, grad_output, input, num_embeddings, padding_idx: _embedding_grad_onnx(
+        E, grad_output, input, num_embeddings, padding_idx
+    ),
 )
 def embedding_grad(n: Any, grad_output: Any, input: Any, num_embeddings: Any, padding_idx: Any) -> Any:
     """The gradient of `embedding` by its weight: for each row, the sum of the gradients of where it was taken."""
@@ -356,13 +376,17 @@ def one_hot_fast(np: Any, ids: Any, *, num_classes: Any, out: Any = None, scratc
     return np.equal(ids[..., None], np.arange(num_classes), out=out, dtype=None).astype(np.int64, copy=False)
 
 
+def _one_hot_onnx(E: Any, input: Any, num_classes: Size) -> Any:
+    front = np.array([] if input.ndim else [0], np.int64)  # ONNX takes tensors with dimensions only
+    places = E.Unsqueeze(E.Cast(input, to=int64), front)
+    return E.Squeeze(E.OneHot(places, E.shape([num_classes]), np.array([0, 1], np.int64), axis=-1), front)
+
+
 @scatter(
     "one_hot(input: Tensor, num_classes: size) -> Tensor",
     fast=one_hot_fast,
     grad=NotDifferentiable("it works on integers"),
-    onnx=lambda E, input, num_classes: E.OneHot(
-        input, E.shape([num_classes]), np.array([0, 1], np.int64), axis=-1
-    ),
+    onnx=lambda E, input, num_classes: _one_hot_onnx(E, input, num_classes),
 )
 def one_hot(n: Any, input: Any, num_classes: Any) -> Any:
     """For each index a row of `num_classes` numbers of int64: 1 at the index, else 0."""
@@ -451,9 +475,12 @@ def _index_grad(F: Any, g: Any, T: Any, indices: Any, dims: Any) -> Any:
 
 def _index_onnx(E: Any, input: Any, indices: Any, dims: Any) -> Any:
     axes = normalise_dims("index", dims, input.ndim)
-    if len(axes) == 1:
-        return E.Gather(input, indices[0], axis=axes[0])
-    raise ExportError("index: more than one index tensor has no ONNX form yet", found=f"dims={tuple(dims)}")
+    return read_places(E, input, indices, axes, _front(axes))
+
+
+def _index_put_onnx(E: Any, input: Any, indices: Any, values: Any, dims: Any, accumulate: bool) -> Any:
+    axes = normalise_dims("index_put", dims, input.ndim)
+    return write_places(E, input, indices, values, axes, _front(axes), add=accumulate)
 
 
 @nest(
@@ -493,7 +520,7 @@ def index_put_fast(
         else F.index_put(g, indices, F.full(size=(), value=0, dtype=g.dtype), dims=dims),
         "values": lambda F, g, indices, dims: F.index(g, indices, dims=dims),
     },
-    onnx="no: ONNX writes whole rows of one tensor of places only",
+    onnx=_index_put_onnx,
 )
 def index_put(n: Any, input: Any, indices: Any, values: Any, dims: Any, accumulate: Any) -> Any:
     """A copy of input with `values`, which broadcast, written or added at the places that `index` reads. Where two

@@ -157,6 +157,8 @@ def nll_loss(F: Any, input: Any, target: Any, weight: Any, ignore_index: Any, re
 def _nll_onnx(
     E: Any, name: str, input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, **attrs: Any
 ) -> Any:
+    if input.ndim < 2:
+        raise ExportError(f"ONNX's {name} takes batches only", found=f"{input.ndim} dimension")
     operands = (input, target) if weight is None else (input, target, weight)
     return getattr(E, name)(*operands, ignore_index=ignore_index, reduction=reduction)
 
@@ -309,8 +311,6 @@ def _cross_entropy_onnx(
 ) -> Any:
     if label_smoothing:
         raise ExportError("cross_entropy: ONNX has no label smoothing", found=f"label_smoothing={label_smoothing}")
-    if input.ndim < 2:
-        raise ExportError("cross_entropy: ONNX takes batches only", found=f"{input.ndim} dimension")
     return _nll_onnx(E, "SoftmaxCrossEntropyLoss", input, target, weight, ignore_index, reduction)
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import DType, promote
-from ..errors import ArgumentError, ExportError
+from ..dtypes import DType, int64, promote
+from ..errors import ArgumentError
 from ..families import composite, elementwise, nest, normalise_dim, normalise_dims
 from ..nest import as_index
 from ..sizes import Size, ask, equal, product
+from .onnx_places import write_places
 from .views import resolve_index, resolve_range
 
 __all__ = ["literal_of"]
@@ -416,16 +417,20 @@ def _slice_scatter_src_zero(F: Any, g: Any, T: Any, dim: int, start: Any, end: A
 def _replaced(E: Any, input: Any, src: Any, axis: int, first: Size, last: Size) -> Any:
     """What lies before, `src`, and what lies behind, joined."""
     axes = np.array([axis], np.int64)
-    before = E.Slice(input, np.array([0], np.int64), E.shape([first]), axes)
-    behind = E.Slice(input, E.shape([last]), np.array([np.iinfo(np.int64).max], np.int64), axes)
-    return E.Concat(before, E.Cast(src, to=input.dtype), behind, axis=axis)
+    parts = [E.Cast(src, to=input.dtype)]
+    if first != 0:
+        parts.insert(0, E.Slice(input, np.array([0], np.int64), E.shape([first]), axes))
+    if equal(last, input.shape[axis]) is not True:
+        parts.append(E.Slice(input, E.shape([last]), np.array([np.iinfo(np.int64).max], np.int64), axes))
+    return E.Concat(*parts, axis=axis)
 
 
 def _slice_scatter_onnx(E: Any, input: Any, src: Any, dim: int, start: Any, end: Any, step: int) -> Any:
-    if step != 1:
-        raise ExportError("slice_scatter: ONNX has no write into every n-th element", found=f"step={step}")
     axis = normalise_dim("slice_scatter", dim, input.ndim)
-    first, _, length = resolve_range("slice_scatter", input.shape[axis], start, end, 1)
+    first, last, length = resolve_range("slice_scatter", input.shape[axis], start, end, step)
+    if step != 1:
+        places = E.Range(E.number(first, int64), E.number(last, int64), E.number(step, int64))
+        return write_places(E, input, [places], src, (axis,), axis, add=False)
     return _replaced(E, input, src, axis, first, first + length)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..errors import ExportError
 from ..families import composite, normalise_dim
 from ..sizes import Size, equal, product
 from .checks import require, require_equal, require_float, require_same_dtype, show_sizes
@@ -78,11 +79,17 @@ def _narrowed(F: Any, x: Any, dtype: Any) -> Any:
     return x if x.dtype is dtype else F.cast(x, dtype=dtype)
 
 
+def _softmax_onnx(write: Any, op: str, input: Any, dim: int) -> Any:
+    if not input.ndim:
+        raise ExportError(f"{op}: ONNX takes tensors with dimensions only")
+    return write(input, axis=normalise_dim(op, dim, input.ndim))
+
+
 @composite(
     "softmax(input: Tensor, dim: int) -> Tensor",
     fast=softmax_fast,
     grad={"input": lambda F, g, y, dim: y * (g - _total(F, g * y, dim))},
-    onnx=lambda E, input, dim: E.Softmax(input, axis=normalise_dim("softmax", dim, max(input.ndim, 1))),
+    onnx=lambda E, input, dim: _softmax_onnx(E.Softmax, "softmax", input, dim),
 )
 def softmax(F: Any, input: Any, dim: Any) -> Any:
     """exp(input) over its sum along `dim`, shifted so that exp cannot overflow."""
@@ -115,7 +122,7 @@ def _log_softmax_rare(np: Any, x: Any, dim: Any, out: Any) -> Any:
     "log_softmax(input: Tensor, dim: int) -> Tensor",
     fast=log_softmax_fast,
     grad={"input": lambda F, g, y, dim: g - F.exp(y) * _total(F, g, dim)},
-    onnx=lambda E, input, dim: E.LogSoftmax(input, axis=normalise_dim("log_softmax", dim, max(input.ndim, 1))),
+    onnx=lambda E, input, dim: _softmax_onnx(E.LogSoftmax, "log_softmax", input, dim),
 )
 def log_softmax(F: Any, input: Any, dim: Any) -> Any:
     """The logarithm of softmax, without a detour over numbers that may be 0."""

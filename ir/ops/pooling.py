@@ -175,19 +175,47 @@ def _lowest(dtype: Any) -> Any:
     return int(np.iinfo(dtype.np).min) if dtype.kind == "int" else -np.inf
 
 
+_FRONT = np.array([0], np.int64)
+
+
+def _onnx_windows(
+    op: str, sizes: Sequence[Size], kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> dict[str, Any]:
+    """The windows in ONNX's attributes. What hangs over with `ceil_mode` is padding at the end, since ONNX's own
+    ceil_mode has a window more where the last one would begin in the padding."""
+    found = {"kernel_shape": tuple(kernel), "strides": tuple(stride)}
+    if not ceil_mode:
+        return found | {"pads": (*padding, *padding)}
+    ends = []
+    for i, size in enumerate(sizes[-2:]):
+        span = dilation[i] * (kernel[i] - 1) + 1
+        if not isinstance(size, int):
+            if stride[i] > span - padding[i]:
+                raise ExportError(f"{op}: ceil_mode of ONNX counts windows otherwise", found=f"a height or width of {size}")
+            return found | {"pads": (*padding, *padding), "ceil_mode": 1}
+        count = _count(size, kernel[i], stride[i], padding[i], dilation[i], True)
+        assert isinstance(count, int)
+        ends.append(max(padding[i], stride[i] * (count - 1) + span - size - padding[i]))
+    return found | {"pads": (*padding, *ends)}
+
+
 def _max_pool_onnx(
+    E: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, outputs: int = 1
+) -> Any:
+    batched = input if input.ndim == 4 else E.Unsqueeze(input, _FRONT)
+    options = _onnx_windows("max_pool2d", input.shape, kernel_size, stride or kernel_size, padding, dilation, ceil_mode)
+    found = E.MaxPool(batched, dilations=tuple(dilation), outputs=outputs, **options)
+    if input.ndim == 4:
+        return found
+    return E.Squeeze(found, _FRONT) if outputs == 1 else tuple(E.Squeeze(x, _FRONT) for x in found)
+
+
+def _max_pool_indices_onnx(
     E: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> Any:
-    batched = input if input.ndim == 4 else E.Unsqueeze(input, np.array([0], np.int64))
-    found = E.MaxPool(
-        batched,
-        kernel_shape=list(kernel_size),
-        strides=list(stride or kernel_size),
-        pads=[*padding, *padding],
-        dilations=list(dilation),
-        ceil_mode=int(ceil_mode),
-    )
-    return found if input.ndim == 4 else E.Squeeze(found, np.array([0], np.int64))
+    """ONNX counts places over the whole input, Ingot over a plane."""
+    values, places = _max_pool_onnx(E, input, kernel_size, stride, padding, dilation, ceil_mode, 2)
+    return values, E.Mod(places, E.number(product(input.shape[-2:]), int64), fmod=0)
 
 
 @nest(
@@ -261,7 +289,9 @@ def _plane_indices(
     return at_y * width + at_x
 
 
-@composite(f"max_pool2d_with_indices(input: Tensor, {_MAX_WINDOW}) -> (Tensor, Tensor)")
+@composite(
+    f"max_pool2d_with_indices(input: Tensor, {_MAX_WINDOW}) -> (Tensor, Tensor)", onnx=_max_pool_indices_onnx
+)
 def max_pool2d_with_indices(
     F: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any
 ) -> Any:
@@ -372,6 +402,18 @@ def sum_pool2d_fast(
     return found
 
 
+def _padded_avg_pool_onnx(
+    E: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool
+) -> Any:
+    """The sum of each window over the number of places in it, be they inside or not."""
+    batched = input if input.ndim == 4 else E.Unsqueeze(input, _FRONT)
+    options = _onnx_windows("sum_pool2d", input.shape, kernel_size, stride or kernel_size, padding, (1, 1), ceil_mode)
+    if "ceil_mode" in options:
+        raise ExportError("sum_pool2d: ONNX has no sums of windows that hang over", found="ceil_mode=True")
+    found = E.AveragePool(batched, count_include_pad=1, **options)
+    return found if input.ndim == 4 else E.Squeeze(found, _FRONT)
+
+
 @nest(
     f"sum_pool2d(input: Tensor, {_WINDOW}, ceil_mode: bool = False) -> Tensor",
     fast=sum_pool2d_fast,
@@ -380,7 +422,9 @@ def sum_pool2d_fast(
             g, T.input.sizes, kernel_size, stride, padding, ceil_mode
         )
     },
-    onnx="no: it only occurs inside avg_pool2d",
+    onnx=lambda E, input, kernel_size, stride, padding, ceil_mode: E.Mul(
+        _padded_avg_pool_onnx(E, input, kernel_size, stride, padding, ceil_mode), kernel_size[0] * kernel_size[1]
+    ),
 )
 def sum_pool2d(n: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any) -> Any:
     """The sum of each window."""
@@ -449,16 +493,16 @@ def sum_pool2d_grad(
 def _avg_pool_onnx(
     E: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
 ) -> Any:
-    batched = input if input.ndim == 4 else E.Unsqueeze(input, np.array([0], np.int64))
-    found = E.AveragePool(
-        batched,
-        kernel_shape=list(kernel_size),
-        strides=list(stride or kernel_size),
-        pads=[*padding, *padding],
-        ceil_mode=int(ceil_mode),
-        count_include_pad=int(count_include_pad),
-    )
-    return found if input.ndim == 4 else E.Squeeze(found, np.array([0], np.int64))
+    batched = input if input.ndim == 4 else E.Unsqueeze(input, _FRONT)
+    options = _onnx_windows("avg_pool2d", input.shape, kernel_size, stride or kernel_size, padding, (1, 1), ceil_mode)
+    (top, left, bottom, right), (ph, pw) = options["pads"], padding
+    if count_include_pad and ceil_mode and (ph or pw):
+        # The padding counts, what hangs over beyond it does not: the padding becomes part of the input.
+        batched = E.Pad(batched, np.array([0, 0, ph, pw] * 2, np.int64), E.number(0, input), mode="constant")
+        options["pads"] = (0, 0, bottom - ph, right - pw)
+        count_include_pad = False
+    found = E.AveragePool(batched, count_include_pad=int(count_include_pad and not ceil_mode), **options)
+    return found if input.ndim == 4 else E.Squeeze(found, _FRONT)
 
 
 @composite(
@@ -506,10 +550,26 @@ def _bin(i: Any, size: Size, count: Size) -> tuple[Any, Any]:
     return start, ((i + 1) * as_index(size) + (as_index(count) - 1)) // as_index(count)
 
 
+def _between_bins_onnx(E: Any, x: Any, sizes: Sequence[Size], counts: Sequence[Size], backwards: bool) -> Any:
+    """Sums over bins, or each bin's number at all its elements: a product with matrices of 0 and 1 on both sides."""
+    if not all(isinstance(n, int) for n in (*sizes, *counts)):
+        raise ExportError("adaptive pooling: ONNX needs its height and width to be known", found=f"{tuple(sizes)}")
+    rows, columns = (_bin_matrix(size, count) for size, count in zip(sizes, counts, strict=True))
+    if backwards:
+        rows, columns = rows.T, columns.T
+    return E.MatMul(E.MatMul(rows.astype(x.dtype.np), x), columns.T.astype(x.dtype.np))
+
+
+def _bin_matrix(size: Any, count: Any) -> Any:
+    """1 where the bin of a row holds the element of a column."""
+    i, at = np.arange(count)[:, None], np.arange(size)
+    return (at >= i * size // count) & (at < ((i + 1) * size + count - 1) // count)
+
+
 @nest(
     "adaptive_sum_pool2d(input: Tensor, output_size: size[2]) -> Tensor",
     grad={"input": lambda F, g, T: F.adaptive_sum_pool2d_grad(g, T.input.sizes)},
-    onnx="no: ONNX has no adaptive pooling",
+    onnx=lambda E, input, output_size: _between_bins_onnx(E, input, input.shape[-2:], output_size, False),
 )
 def adaptive_sum_pool2d(n: Any, input: Any, output_size: Any) -> Any:
     """The sums over a grid of `output_size` bins, which are as equal as can be."""
@@ -532,7 +592,9 @@ def adaptive_sum_pool2d(n: Any, input: Any, output_size: Any) -> Any:
 @nest(
     "adaptive_sum_pool2d_grad(grad_output: Tensor, input_size: size[]) -> Tensor",
     grad={"grad_output": lambda F, g, T: F.adaptive_sum_pool2d(g, T.grad_output.sizes[-2:])},
-    onnx="no: ONNX has no gradient of a pooling",
+    onnx=lambda E, grad_output, input_size: _between_bins_onnx(
+        E, grad_output, input_size[-2:], grad_output.shape[-2:], True
+    ),
 )
 def adaptive_sum_pool2d_grad(n: Any, grad_output: Any, input_size: Any) -> Any:
     """The gradient of `adaptive_sum_pool2d` by its input."""

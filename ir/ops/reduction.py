@@ -207,6 +207,7 @@ def _logic(name: str, fast: Any, onnx: str, doc: str) -> None:
         return n.out(kept, n.reduce(name, over, input[letters]))
 
     def form(E: Any, input: Any, dim: Any, keepdim: bool) -> Any:
+        # As a sum or product of 0 and 1, which are 0 and 1 where there are no elements.
         return _reduction_onnx(onnx, whole="int64")(E, E.Cast(input, to=bool_), dim, keepdim)
 
     nest(
@@ -220,8 +221,8 @@ def _logic(name: str, fast: Any, onnx: str, doc: str) -> None:
 
 _extreme("amax", "max", amax_fast, "ReduceMax", "The largest element along `dim` (all by default); NaN if there is one.")
 _extreme("amin", "min", amin_fast, "ReduceMin", "The smallest element along `dim` (all by default); NaN if there is one.")
-_logic("any", any_fast, "ReduceMax", "Whether any element along `dim` is not 0; NaN counts as true.")
-_logic("all", all_fast, "ReduceMin", "Whether all elements along `dim` are not 0; NaN counts as true.")
+_logic("any", any_fast, "ReduceSum", "Whether any element along `dim` is not 0; NaN counts as true.")
+_logic("all", all_fast, "ReduceProd", "Whether all elements along `dim` are not 0; NaN counts as true.")
 
 
 # --------------------------------------------------------------------------------------------- where extremes lie

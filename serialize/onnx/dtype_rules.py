@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ...ir.dtypes import DType, bfloat16, bool_, float16, float32, int8, int16, int32, int64, uint8
+from ...ir.dtypes import DType, bfloat16, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
 from ...ir.errors import ExportError
 from .opsets import ELEMENT_TYPES, TYPE_NAMES
 from .values import OnnxValue
@@ -25,7 +25,7 @@ _WIDER: Final[dict[DType, tuple[DType, ...]]] = {
     uint8: (int32, int64, float32),
     int8: (int32, int64, float32),
     int16: (int32, int64, float32),
-    int32: (int64,),
+    int32: (int64, float64),
     float16: (float32,),
     bfloat16: (float32,),
 }

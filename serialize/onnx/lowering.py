@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ...ir.dtypes import float16, float32, int64
+from ...ir.dtypes import float32
 from ...ir.errors import ExportError
 from .values import OnnxValue, Scope
 
@@ -71,7 +71,7 @@ def _group_norm(E: Any, x: Any, scale: Any, bias: Any, *, num_groups: int, epsil
 
 def _reduction(op_type: str, E: Any, x: Any, axes: Any = None, *, keepdims: int = 1, **attrs: Any) -> Any:
     """Before opset 18 all reductions but ReduceSum took their axes as an attribute."""
-    if axes is None:
+    if axes is None or isinstance(axes, tuple):
         return None
     if axes.array is None:
         raise ExportError(f"ONNX's {op_type} takes axes that are computed from opset 18 on")
@@ -119,14 +119,16 @@ def _running_product(E: Any, x: Any, axis: Any, *, exclusive: int = 0, reverse: 
     if exclusive or reverse or axis.array is None:
         raise ExportError("ONNX has CumProd from opset 26 on", found=f"opset_version={E.opset}")
     at = int(axis.array)
+    if x.shape[at] == 0:
+        return x
     body = Scope(E.scope)
     rest = [*x.shape[:at], *x.shape[at + 1 :]]
     body.inputs = [OnnxValue(x.dtype, rest, body, E.names.take(name)) for name in ("product", "factor")]
     with E.inside(body):
         now = E.Mul(*body.inputs)
         body.outputs = [now, E.renamed(now)]
-    first = E.Slice(x, np.array([0]), np.array([1]), np.array([at]))
-    start = E.Squeeze(E.Div(first, first) if x.dtype is float16 else E.Cast(E.Equal(first, first), to=x.dtype), np.array([at]))
+    sizes = E.Concat(E.Shape(x, start=0, end=at), E.Shape(x, start=at + 1, end=x.ndim), axis=0)
+    start = E.Expand(E.number(1, x), sizes)
     types = [(x.dtype, rest), (x.dtype, x.shape)]
     found = E.structured(
         "Scan", [start, x], types, body=body, num_scan_inputs=1, scan_input_axes=(at,), scan_output_axes=(at,)

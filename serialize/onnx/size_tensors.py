@@ -67,12 +67,8 @@ class SizeTensors:
         if linear or (factor == 1 and not offset):
             self._bind(atoms[0], _Dimension(value, axis, factor, offset))
 
-    def bind_number(self, name: str, value: OnnxValue) -> None:
-        """Let a variable be what an integer tensor without dimensions holds."""
-        self._bind(name, value)
-
-    def bind_known(self, name: str, value: int) -> None:
-        """Let a variable be a number."""
+    def bind(self, name: str, value: OnnxValue | int) -> None:
+        """Let a variable be a number, or what an integer tensor without dimensions holds."""
         self._bind(name, value)
 
     def _bind(self, name: str, source: Any) -> None:

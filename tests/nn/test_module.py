@@ -32,7 +32,10 @@ class Net(nn.Module):
         return self.rest(self.first(x))
 
 
-PARAMETERS = ["first.scale", "first.inner.weight", "first.inner.bias", "rest.0.scale", "rest.0.inner.weight", "rest.0.inner.bias"]  # fmt: skip
+PARAMETERS = [
+    *("first.scale", "first.inner.weight", "first.inner.bias"),
+    *("rest.0.scale", "rest.0.inner.weight", "rest.0.inner.bias"),
+]
 
 
 # ----------------------------------------------------------------------------------------------- registration
@@ -115,7 +118,7 @@ def test_super_init_comes_first():
         def __init__(self):
             self.layer = nn.ReLU()
 
-    with pytest.raises(ArgumentError, match="Hasty.__init__ assigns parameters or submodules before super"):
+    with pytest.raises(ArgumentError, match=r"Hasty\.__init__ assigns parameters or submodules before super"):
         Hasty()
 
 

@@ -40,9 +40,14 @@ def _rates(optimizer, scheduler, steps):
         (lambda o: ConstantLR(o, 0.25, 2), [0.25, 0.25, 1, 1, 1]),
         (lambda o: LinearLR(o, 0.5, 1.0, 2), [0.5, 0.75, 1, 1, 1]),
         (lambda o: LambdaLR(o, lambda step: 1 / (step + 1)), [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]),
-        (lambda o: CosineAnnealingLR(o, 4, eta_min=0.5), [1, 0.75 + 0.25 * math.sqrt(0.5), 0.75, 0.75 - 0.25 * math.sqrt(0.5), 0.5]),
         (
-            lambda o: OneCycleLR(o, 2.0, total_steps=5, pct_start=0.6, div_factor=4, final_div_factor=5, anneal_strategy="linear"),
+            lambda o: CosineAnnealingLR(o, 4, eta_min=0.5),
+            [1, 0.75 + 0.25 * math.sqrt(0.5), 0.75, 0.75 - 0.25 * math.sqrt(0.5), 0.5],
+        ),
+        (
+            lambda o: OneCycleLR(
+                o, 2.0, 5, pct_start=0.6, div_factor=4, final_div_factor=5, anneal_strategy="linear"
+            ),
             [0.5, 1.25, 2.0, 1.05, 0.1],
         ),
     ],

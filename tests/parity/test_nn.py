@@ -60,6 +60,10 @@ def _classes(count, *sizes):
     return lambda rng: rng.integers(0, count, sizes)
 
 
+def _uniform(*sizes):
+    return lambda rng: rng.random(sizes)
+
+
 def _bools(*sizes):
     return lambda rng: rng.random(sizes) < 0.5
 
@@ -115,7 +119,12 @@ FUNCTIONS = [
     ("scaled_dot_product_attention", [_normal(2, 5, 4)] * 3 + [lambda rng: np.tri(5, dtype=bool)], {}),
     *[
         (name, [_normal(3, 4), _normal(3, 4)], {"reduction": reduction, **more})
-        for name, more in (("mse_loss", {}), ("l1_loss", {}), ("smooth_l1_loss", {"beta": 0.5}), ("huber_loss", {"delta": 0.7}))
+        for name, more in (
+            ("mse_loss", {}),
+            ("l1_loss", {}),
+            ("smooth_l1_loss", {"beta": 0.5}),
+            ("huber_loss", {"delta": 0.7}),
+        )
         for reduction in ("mean", "sum", "none")
     ],
     ("smooth_l1_loss", [_normal(3, 4), _normal(3, 4)], {"beta": 0.0}),
@@ -123,20 +132,20 @@ FUNCTIONS = [
         ("cross_entropy", [_normal(6, 5), _classes(5, 6)], options)
         for options in ({}, {"reduction": "sum"}, {"reduction": "none"}, {"ignore_index": 2}, {"label_smoothing": 0.2})
     ],
-    ("cross_entropy", [_normal(6, 5), _classes(5, 6), lambda rng: rng.random(5)], {"label_smoothing": 0.1, "ignore_index": 1}),
+    ("cross_entropy", [_normal(6, 5), _classes(5, 6), _uniform(5)], {"label_smoothing": 0.1, "ignore_index": 1}),
     ("cross_entropy", [_normal(2, 5, 3, 2), _classes(5, 2, 3, 2)], {}),
     ("cross_entropy", [_normal(5), _classes(5)], {}),
     *[
-        ("cross_entropy", [_normal(4, 5), lambda rng: rng.dirichlet(np.ones(5), 4), lambda rng: rng.random(5)], options)
+        ("cross_entropy", [_normal(4, 5), lambda rng: rng.dirichlet(np.ones(5), 4), _uniform(5)], options)
         for options in ({}, {"reduction": "sum"}, {"reduction": "none", "label_smoothing": 0.3})
     ],
     ("cross_entropy", [_normal(5), lambda rng: rng.dirichlet(np.ones(5))], {}),
     ("cross_entropy", [_normal(2, 5, 3), lambda rng: rng.random((2, 5, 3))], {}),
-    ("nll_loss", [_normal(6, 5), _classes(5, 6), lambda rng: rng.random(5)], {"ignore_index": 2}),
+    ("nll_loss", [_normal(6, 5), _classes(5, 6), _uniform(5)], {"ignore_index": 2}),
     ("nll_loss", [_normal(2, 5, 3), _classes(5, 2, 3)], {"reduction": "none"}),
-    ("binary_cross_entropy_with_logits", [_normal(3, 4), lambda rng: rng.random((3, 4))], {}),
-    ("binary_cross_entropy_with_logits", [_normal(3, 4), lambda rng: rng.random((3, 4)), _normal(4)], {"reduction": "sum"}),
-    ("binary_cross_entropy", [lambda rng: rng.random((3, 4)), lambda rng: rng.random((3, 4)), _normal(4)], {}),
+    ("binary_cross_entropy_with_logits", [_normal(3, 4), _uniform(3, 4)], {}),
+    ("binary_cross_entropy_with_logits", [_normal(3, 4), _uniform(3, 4), _normal(4)], {"reduction": "sum"}),
+    ("binary_cross_entropy", [_uniform(3, 4), _uniform(3, 4), _normal(4)], {}),
 ]  # fmt: skip
 
 
@@ -219,8 +228,8 @@ LAYERS = [
     (lambda nn: nn.HuberLoss(delta=0.3), [_normal(3, 4), _normal(3, 4)]),
     (lambda nn: nn.NLLLoss(ignore_index=1), [_normal(6, 4), _classes(4, 6)]),
     (lambda nn: nn.CrossEntropyLoss(label_smoothing=0.1), [_normal(6, 4), _classes(4, 6)]),
-    (lambda nn: nn.BCELoss(), [lambda rng: rng.random(9), lambda rng: rng.random(9)]),
-    (lambda nn: nn.BCEWithLogitsLoss(reduction="none"), [_normal(9), lambda rng: rng.random(9)]),
+    (lambda nn: nn.BCELoss(), [_uniform(9), _uniform(9)]),
+    (lambda nn: nn.BCEWithLogitsLoss(reduction="none"), [_normal(9), _uniform(9)]),
     (lambda nn: nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 2))), [_normal(3, 4)]),
 ]  # fmt: skip
 

@@ -54,7 +54,7 @@ def _reduction(f: Any, i: Any) -> list[tuple[list[Any], dict[str, Any]]]:
         ([f(4, 3)[:, ::-1]], dict(dim=(0, -1), keepdim=True)),
         ([f(5)[::2]], dict(dim=(0,))),
         ([f(3, 0)], dict(dim=(0,))),
-        ([np.float32(2.5).reshape(())], {}),
+        ([np.array(2.5, np.float32)], {}),
         ([i(9, 2, 3)], dict(dim=(-1,))),
     ]
 
@@ -64,7 +64,7 @@ def _place(f: Any, i: Any) -> list[tuple[list[Any], dict[str, Any]]]:
         ([f(3, 4)], {}),
         ([f(3, 4).T], dict(dim=1, keepdim=True)),
         ([i(3, 2, 9)], dict(dim=-1)),
-        ([np.float32(2.5).reshape(())], {}),
+        ([np.array(2.5, np.float32)], {}),
     ]
 
 
@@ -186,8 +186,8 @@ _CALLS: dict[str, Calls] = {
     "prod": _reduction,
     "amax": lambda f, i: [call for call in _reduction(f, i) if call[0][0].size],
     "amin": lambda f, i: [call for call in _reduction(f, i) if call[0][0].size],
-    "any": lambda f, i: [([x > 0.5], attrs) for (x,), attrs in _reduction(f, i)],
-    "all": lambda f, i: [([x > -0.5], attrs) for (x,), attrs in _reduction(f, i)],
+    "any": lambda f, i: [([np.asarray(x > 0.5)], attrs) for (x,), attrs in _reduction(f, i)],
+    "all": lambda f, i: [([np.asarray(x > -0.5)], attrs) for (x,), attrs in _reduction(f, i)],
     "argmax": _place,
     "argmin": _place,
     "max_dim": _extreme,
