@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import isinf, isnan
+from math import copysign, isinf, isnan
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -94,12 +94,12 @@ def literal(value: float, dtype: DType, dialect: Dialect) -> Text:
     if dtype.kind == "int":
         return integer(_wrapped(int(value), dtype))
     with np.errstate(all="ignore"):
-        number = dtype.np.type(value)
+        number = float(dtype.np.type(value))
     short = compute_type(dtype)
     if isnan(number) or isinf(number):
         special = dialect.specials["nan" if isnan(number) else "inf", short]
         return Text(f"-{special}", LOOSE) if number < 0 else Text(special)
-    return Text(_decimal(number, short), LOOSE if np.signbit(number) else NAME)
+    return Text(_decimal(number, short), LOOSE if copysign(1, number) < 0 else NAME)
 
 
 def _wrapped(value: int, dtype: DType) -> int:
@@ -108,21 +108,40 @@ def _wrapped(value: int, dtype: DType) -> int:
     return (value - low) % (1 << bits) + low
 
 
-def _decimal(number: np.floating, short: str) -> str:
+def _decimal(number: float, short: str) -> str:
     suffix = "f" if short == "f32" else ""
-    exact = float(number)
-    text = repr(exact) if short == "f64" else str(np.float32(exact))
-    if Fraction(text) == Fraction(exact):
+    text = repr(number) if short == "f64" else str(np.float32(number))
+    if Fraction(text) == Fraction(number):
         return text + suffix
-    mantissa, exponent = exact.hex().split("p")
+    mantissa, exponent = number.hex().split("p")
     return f"{mantissa.rstrip('0')}p{exponent}{suffix} /* {text} */"
 
 
 # -- primitives: `{t}` is the type computed in, `{u}` its unsigned twin or nothing, `{m}` the suffix of math functions
 
-_MATH: Final = (
-    "exp exp2 expm1 log log2 log10 log1p sqrt sin cos tan asin acos atan sinh cosh tanh erf floor ceil trunc"
-).split()
+_MATH: Final = [
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "erf",
+    "floor",
+    "ceil",
+    "trunc",
+]
 _COMPARE: Final = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _COMPARISONS: Final = {name: f"{{0}} {sign} {{1}}" for name, sign in _COMPARE.items()}
 _FLOAT: Final[dict[str, str]] = {
@@ -172,7 +191,7 @@ _BOOL: Final[dict[str, str]] = {
     "not_": "!{0}",
 }
 # Results of these are representable in a half whenever their operands are.
-_EXACT: Final = frozenset("neg abs sign maximum minimum floor ceil trunc round fmod".split())
+_EXACT: Final = frozenset(["neg", "abs", "sign", "maximum", "minimum", "floor", "ceil", "trunc", "round", "fmod"])
 _CALL: Final = re.compile(r"[\w{}]+\([^()]*\)")
 _INFIX: Final = re.compile(r"\{0\} (\S+) \{1\}")
 _LEVELS: Final = {"&": AND, "+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "%": PRODUCT}

@@ -15,10 +15,10 @@ from typing import Final
 
 from ..ir.errors import ArgumentError
 from ..ir.scalar import Expr
-from ..ir.sizes import Atom, Size, SizeExpr, product
+from ..ir.sizes import Atom, Size, product
 from ..ir.types import ScalarType, TensorType, Type
 from .cfamily import PRODUCT, Dialect, Text, integer
-from .cfamily_library import library_for, storage_type
+from .cfamily_library import is_reserved, library_for, storage_type
 from .cfamily_statements import ScalarPrinter, indented
 from .index_range import certain
 from .loops import scalar_dtype, size_variables
@@ -110,8 +110,8 @@ class FunctionWriter:
         outputs: Sequence[TensorType],
         sizes: Sequence[Size],
     ) -> None:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise ArgumentError(f"not a name for an emitted function: {name!r}", expected="an identifier")
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or is_reserved(name):
+            raise ArgumentError(f"not a name for an emitted function: {name!r}", expected="an identifier that emitted text does not use")
         self.dialect = dialect
         self.name = name
         self.operands = tuple(operands)
@@ -165,7 +165,8 @@ class FunctionWriter:
     def _unravel(self, names: Sequence[str], sizes: Sequence[Size]) -> None:
         rest = "at"
         for axis in range(len(names) - 1, 0, -1):
-            size = self.size(sizes[axis]).code
+            # Over no elements nothing is divided, but compilers refuse a division by a literal 0.
+            size = self.size(1 if sizes[axis] == 0 else sizes[axis]).code
             self.line(f"const i64 {names[axis]} = {rest} % {size};")
             if axis > 1:
                 self.line(f"{'i64 ' if rest == 'at' else ''}rest = {rest} / {size};")

@@ -14,7 +14,7 @@ from typing import Final
 
 from ..ir.dtypes import DType
 
-__all__ = ["compute_type", "library_for", "storage_type"]
+__all__ = ["compute_type", "is_reserved", "library_for", "storage_type"]
 
 # In the templates, `FN` stands for the dialect's words before a function, `T` for a type, `U` for an unsigned type at
 # least as wide as int, `M` for the suffix of math functions.
@@ -152,7 +152,8 @@ FN void sort_order_T(const T *x, i64 x_step, i64 *order, i64 step, i64 size, u8 
             order[end * step] = order[0];
         }
         for (i64 child = 2 * hole + 1; child < end; child = 2 * hole + 1) {
-            if (child + 1 < end && later_T(x, x_step, order[(child + 1) * step], order[child * step], descending)) ++child;
+            const i64 next = child + 1;
+            if (next < end && later_T(x, x_step, order[next * step], order[child * step], descending)) child = next;
             if (!later_T(x, x_step, order[child * step], item, descending)) break;
             order[hole * step] = order[child * step];
             hole = child;
@@ -204,6 +205,11 @@ def _functions() -> dict[str, str]:
             assert name is not None
             found[name[1]], note = note + part, ""
     return found
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a name is taken by a type or a function of emitted text."""
+    return name in _functions() or re.fullmatch(r"(i|u|f|bf)(8|16|32|64)", name) is not None
 
 
 def library_for(text: str, function: str, further: Mapping[str, str] | None = None) -> str:

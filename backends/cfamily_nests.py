@@ -13,7 +13,7 @@ from .cfamily import HALVES, Dialect, Text, apply, literal, loaded, stored
 from .cfamily_function import EMPTY, FunctionWriter, LoopSource
 from .cfamily_library import compute_type
 from .index_range import certain, surely_inside
-from .loops import Group, check_operands, groups, nest_sizes
+from .loops import Group, groups, nest_sizes
 
 __all__ = ["nest_source"]
 
@@ -21,12 +21,7 @@ _PRIMITIVES: Final = {"sum": "add", "prod": "mul", "max": "maximum", "min": "min
 
 
 def nest_source(dialect: Dialect, name: str, nest: Nest, broadcasts: bool = False) -> LoopSource:
-    """The functions that compute a nest.
-
-    Raises:
-        UnsupportedError: when an operand is neither a tensor nor a number.
-    """
-    check_operands(name, nest.operands)
+    """The functions that compute a nest."""
     writer = FunctionWriter(dialect, name, nest.operands, nest.types, nest_sizes(nest))
     position = 0
     for part in groups(nest):

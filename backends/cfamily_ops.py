@@ -12,7 +12,7 @@ from .cfamily import Dialect
 from .cfamily_function import LoopSource
 from .cfamily_lines import line_source
 from .cfamily_nests import nest_source
-from .loops import Line, elementwise_nest, loops_of
+from .loops import Line, check_operands, elementwise_nest, loops_of
 
 __all__ = ["op_source"]
 
@@ -32,8 +32,9 @@ def op_source(
         rank: the number of loops of an element-wise op; by default as many as its result has dimensions.
 
     Raises:
-        UnsupportedError: for an op that has no body to print.
+        UnsupportedError: for an op that has no body to print, or an operand that is neither a tensor nor a number.
     """
+    check_operands(op, types)
     name = name or _name(op, types)
     if op.kind == "elementwise":
         return nest_source(dialect, name, elementwise_nest(op, types, attrs, rank), broadcasts=True)
@@ -44,6 +45,7 @@ def op_source(
 
 
 def _name(op: Op, types: Sequence[Type]) -> str:
+    """A name such as `op_add_f32_f32`, which is nobody else's: neither a keyword nor a function of the library."""
     parts = [t.dtype.short if isinstance(t, TensorType) else str(t) for t in types]
     names = [part for part, t in zip(parts, types, strict=True) if isinstance(t, (TensorType, ScalarType))]
-    return re.sub(r"\W", "_", "_".join([op.short, *names]))
+    return re.sub(r"\W", "_", "_".join(["op", op.short, *names]))

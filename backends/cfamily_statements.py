@@ -22,7 +22,8 @@ from .placement import Branch, Placement, place
 __all__ = ["ScalarPrinter", "Surroundings", "indented"]
 
 _MIRRORED: Final = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le", "eq": "eq", "ne": "ne"}
-_LONGEST: Final = 80  # characters of an expression that is written into another one
+_LONGEST: Final = 64  # characters of an expression that is written into another one
+_WIDEST: Final = 88  # of a choice on one line
 
 
 class Surroundings(Protocol):
@@ -92,7 +93,7 @@ class ScalarPrinter:
     def _fill(self, block: _Block, roots: frozenset[Expr] = frozenset()) -> None:
         for node in self._placement.order.get(block.branch, ()):
             text = self._build(node, block)
-            long = len(text.code) > _LONGEST and node not in roots
+            long = len(text.code) > _LONGEST and node.op != "read" and node not in roots
             if long or self._placement.uses[node, block.branch] > 1:
                 text = self.named(text, compute_type(node.dtype), block.lines)
             block.texts[node] = text
@@ -115,7 +116,7 @@ class ScalarPrinter:
         operand = node.args[0].dtype
         if node.op == "cast":
             return cast(args[0], operand, node.dtype)
-        if node.op in _MIRRORED and isinstance(node.args[0], Const):
+        if node.op in _MIRRORED and isinstance(node.args[0], (Const, SizeLeaf)):
             return apply(_MIRRORED[node.op], args[::-1], operand)
         if operand is not int64 or not is_plain_index(node):
             return apply(node.op, args, operand)
@@ -164,6 +165,6 @@ def indented(lines: Sequence[str], depth: int = 1) -> list[str]:
 def _choice(condition: Text, a: Text, b: Text) -> Text:
     sides = [side.tight if " ? " in side.code or "\n" in side.code else side.code for side in (a, b)]
     code = f"{condition.tight} ? {sides[0]} : {sides[1]}"
-    if len(code) > _LONGEST:
+    if len(code) > _WIDEST:
         code = f"{condition.tight}\n    ? {sides[0]}\n    : {sides[1]}"
     return Text(code, LOOSE)

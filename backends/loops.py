@@ -20,7 +20,20 @@ from ..ir.scalar import Arg, Expr, SizeLeaf, walk
 from ..ir.sizes import Size, SizeExpr, free_vars, var, variables
 from ..ir.types import NONE, ScalarType, TensorType, Type
 
-__all__ = ["Group", "Line", "elementwise_nest", "groups", "line_of", "loops_of", "printable", "scalar_dtype"]
+__all__ = [
+    "Group",
+    "Line",
+    "check_operands",
+    "elementwise_nest",
+    "groups",
+    "line_of",
+    "loops_of",
+    "merge_guards",
+    "nest_sizes",
+    "printable",
+    "scalar_dtype",
+    "size_variables",
+]
 
 KINDS: Final = ("elementwise", "nest", "scatter", "scan", "sort")
 _SCALARS: Final = {"int": int64, "float": float64, "bool": bool_}
@@ -235,7 +248,7 @@ def nest_sizes(nest: Nest) -> list[Size]:
     return sizes
 
 
-def check_operands(what: str, types: Sequence[Type]) -> None:
+def check_operands(op: Op, types: Sequence[Type]) -> None:
     """Refuse operands that no loop can read.
 
     Raises:
@@ -243,4 +256,4 @@ def check_operands(what: str, types: Sequence[Type]) -> None:
     """
     for type_ in types:
         if not isinstance(type_, (TensorType, ScalarType)) and type_ is not NONE:
-            raise UnsupportedError(f"{what}: an operand of type {type_} cannot be read by loops")
+            raise UnsupportedError(f"{op.name} cannot be printed as loops: an operand has the type {type_}")

@@ -118,8 +118,9 @@ def run(
 def export(
     file: _File,
     onnx: Annotated[Path, typer.Option("--onnx", metavar="OUT", help="The ONNX file to write.")],
+    entry: _Entry = None,
 ) -> None:
     """Export a program to ONNX."""
     from .export import export_program
 
-    export_program(file, onnx)
+    export_program(file, onnx, entry)

@@ -10,7 +10,7 @@ from .terminal import amount, visible
 __all__ = ["export_program"]
 
 
-def export_program(file: Path, onnx: Path) -> None:
+def export_program(file: Path, onnx: Path, entry: str | None) -> None:
     """Export a program file to ONNX.
 
     Raises:
@@ -19,5 +19,5 @@ def export_program(file: Path, onnx: Path) -> None:
     """
     from ..serialize.onnx import export
 
-    export(load(file), onnx)
+    export(load(file), onnx, entry=entry)
     print(visible(f"{onnx}: {amount(onnx.stat().st_size)}"))

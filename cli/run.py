@@ -74,11 +74,12 @@ def _files(inputs: list[str], wanted: dict[str, Type]) -> dict[str, str]:
 def _read(file: str, type_: Type) -> Any:
     """A .npy file as an input of the given type."""
     try:
-        array = np.load(file, allow_pickle=False)
+        with open(file, "rb") as stream:
+            array = np.load(stream, allow_pickle=False)
+            several = not isinstance(array, np.ndarray)
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise FileFormatError(f"{file}: not an array in a .npy file", found=str(error).splitlines()[0]) from None
-    if not isinstance(array, np.ndarray):
-        array.close()
+    if several:
         raise FileFormatError(f"{file}: several arrays", expected="a .npy file with one")
     if isinstance(type_, ScalarType) and array.ndim == 0:
         return array.item()

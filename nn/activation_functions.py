@@ -82,7 +82,7 @@ def sigmoid(input: Tensor) -> Tensor:
 
 def logsigmoid(input: Tensor) -> Tensor:
     """The logarithm of the sigmoid, without overflow."""
-    return -softplus(-input, 1.0, float("inf"))
+    return EAGER.minimum(input, 0.0) - EAGER.log1p(EAGER.exp(-EAGER.abs(input)))
 
 
 def tanh(input: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from ..frontend.dispatch import EAGER
@@ -35,13 +36,15 @@ def reduced(losses: Tensor, reduction: str) -> Tensor:
 
 
 def _stretched(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in their common sizes."""
+    """Both in their common sizes. That they differ is rarely meant, hence PyTorch's warning."""
     if input.shape == target.shape:
         return input, target
+    found = f"input {list(input.shape)}, target {list(target.shape)}"
     try:
-        sizes = tuple((input * 0 + target * 0).shape)
-    except ShapeError as error:
-        raise ShapeError("loss: input and target do not fit each other", found=error.found) from None
+        sizes = tuple(EAGER.eq(input, target).shape)
+    except ShapeError:
+        raise ShapeError("loss: input and target do not fit each other", found=found) from None
+    warnings.warn(f"loss: sizes differ and are broadcast to {list(sizes)}: {found}", stacklevel=3)
     return EAGER.expand(input, sizes), EAGER.expand(target, sizes)
 
 

@@ -79,11 +79,11 @@ class _BatchNorm(Module):
                 found=f"sizes {list(input.shape)}",
             )
         share: float | Tensor = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.num_batches_tracked is not None:
+        if self.training and self.num_batches_tracked is not None and self.running_mean is not None:
             with no_grad():
                 self.num_batches_tracked.add_(1)
                 if self.momentum is None:  # the mean over all batches so far
-                    share = 1.0 / self.num_batches_tracked
+                    share = 1.0 / self.num_batches_tracked.type_as(self.running_mean)
         tracked = not self.training or self.track_running_stats
         return F.batch_norm(
             input,

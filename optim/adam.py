@@ -8,7 +8,7 @@ from typing import Any
 from ..frontend.tensor import Tensor
 from ..ir.errors import ArgumentError
 from .optimizer import Optimizer, check_not_negative
-from .update import Update, zero_count, zeros_for
+from .update import Update, count_for, zeros_for
 
 __all__ = ["Adam", "AdamW"]
 
@@ -73,7 +73,7 @@ class Adam(Optimizer):
         state = self.state[parameter]
         names = ["exp_avg", "exp_avg_sq"] + (["max_exp_avg_sq"] if group["amsgrad"] else [])
         if "step" not in state:
-            state["step"] = zero_count(parameter)
+            state["step"] = count_for(parameter)
         for name in names:
             if name not in state:
                 state[name] = zeros_for(parameter)

@@ -8,7 +8,7 @@ from typing import Any
 from ..frontend.tensor import Tensor
 from ..ir.errors import ArgumentError
 from .optimizer import Optimizer, check_not_negative
-from .update import Update, zero_count, zeros_for
+from .update import Update, count_for, zeros_for
 
 __all__ = ["SGD"]
 
@@ -76,7 +76,7 @@ class SGD(Optimizer):
         if not group["dampening"]:
             return [state["momentum_buffer"]], None
         if "step" not in state:
-            state["step"] = zero_count(parameter) if fresh else zero_count(parameter) + 1.0
+            state["step"] = count_for(parameter, 0.0 if fresh else 1.0)
         return [state["momentum_buffer"]], state["step"]
 
     def update_of(self, group: Mapping[str, Any]) -> Update:

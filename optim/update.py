@@ -20,13 +20,13 @@ from ..frontend.tensor import Tensor
 from ..frontend.tensor_base import wrap
 from ..ir.algebra import RAW, Proxy
 from ..ir.arrays import namespace, quiet
-from ..ir.dtypes import DType, float64
+from ..ir.dtypes import float64
 
-__all__ = ["Formula", "Scalars", "Update", "zero_count", "zeros_for"]
+__all__ = ["Formula", "Scalars", "Update", "count_for", "zeros_for"]
 
 # Elements per block: a parameter, its gradient, two moments and a few temporaries of float32 fit a
 # second-level cache.
-BLOCK: Final = 1 << 15
+BLOCK: Final = 1 << 16
 
 # formula(F, parameter, gradient, state, scalars) -> (new parameter, *new state)
 Formula = Callable[[Any, Any, Any, Sequence[Any], Sequence[Any]], tuple[Any, ...]]
@@ -122,6 +122,6 @@ def zeros_for(parameter: Tensor) -> Tensor:
     return wrap(namespace(parameter._array).zeros_like(parameter._array, order="C"))
 
 
-def zero_count(parameter: Tensor, dtype: DType = float64) -> Tensor:
-    """A step count of 0 on the parameter's device, a float64 without dimensions."""
-    return wrap(namespace(parameter._array).zeros((), dtype.np))
+def count_for(parameter: Tensor, value: float = 0.0) -> Tensor:
+    """A step count on the parameter's device, a float64 without dimensions; never part of a capture."""
+    return wrap(namespace(parameter._array).full((), value, float64.np))

@@ -5,7 +5,7 @@
 >>> from ingot.ir.dtypes import float32
 >>> source = emit_op(lookup("relu"), (TensorType(float32, (3,)),), {})
 >>> print(source.code, end="")
-i32 relu_f32(f32 *restrict y0, i64 y0_s0, const f32 *restrict x0, i64 x0_s0, i64 n0) {
+i32 op_relu_f32(f32 *restrict y0, i64 y0_s0, const f32 *restrict x0, i64 x0_s0, i64 n0) {
     for (i64 i0 = 0; i0 < n0; ++i0) {
         y0[i0 * y0_s0] = max_f32(x0[i0 * x0_s0], 0.0f);
     }

@@ -5,7 +5,7 @@
 >>> from ingot.ir.dtypes import float32
 >>> source = emit_op(lookup("relu"), (TensorType(float32, (3,)),), {})
 >>> [kernel.name for kernel in source.kernels], source.parameters[-1].text
-(['relu_f32'], 'i32 *status')
+(['op_relu_f32'], 'i32 *status')
 """
 
 from __future__ import annotations

@@ -29,7 +29,19 @@ FN void {name}({memory} *place, {value} value) {{
     }} while (seen != held);
 }}
 """
-_SHIFT: Final = "(u32)((u64)place & 3) * 8"
+_EXCHANGE_WITHIN: Final = """\
+FN void {name}({memory} *place, {value} value) {{
+    u32 *word = (u32 *)((u64)place & ~(u64)3);
+    const u32 shift = (u32)((u64)place & 3) * 8, mask = (u32){mask} << shift;
+    u32 seen = *word, held;
+    do {{
+        held = seen;
+        const {value} current = {load};
+        const {memory} next = {store};
+        seen = atomicCAS(word, held, (held & ~mask) | ((u32)next << shift & mask));
+    }} while (seen != held);
+}}
+"""
 
 
 def _atomic(combiner: str, dtype: DType) -> str:
@@ -37,42 +49,30 @@ def _atomic(combiner: str, dtype: DType) -> str:
     if combiner == "sum" and dtype.itemsize >= 4:
         pointer, added = ("(u64 *)place", "(u64)value") if memory == "i64" else ("place", "value")
         return f"FN void {name}({memory} *place, {value} value) {{ atomicAdd({pointer}, {added}); }}\n"
-    combined = apply(_COMBINERS[combiner], [Text("current"), Text("value")], dtype)
-    narrow = dtype.itemsize < 4
-    bits = "(u64)place & ~(u64)3"
+    combined = stored(apply(_COMBINERS[combiner], [Text("current"), Text("value")], dtype), dtype)
+    if dtype.itemsize < 4:
+        load = loaded(f"({memory})(held >> shift)", dtype).code
+        mask = "0xff" if dtype.itemsize == 1 else "0xffff"
+        return _EXCHANGE_WITHIN.format(name=name, memory=memory, value=value, load=load, store=combined, mask=mask)
+    word = "u64" if dtype.itemsize == 8 else "u32"
+    load, merged = _BITS.get(dtype, (f"({memory})held", f"({word})next"))
     return _EXCHANGE.format(
         name=name,
         memory=memory,
         value=value,
-        word="u64" if dtype.itemsize == 8 else "u32",
-        address=f"(u32 *)({bits})" if narrow else f"({'u64' if dtype.itemsize == 8 else 'u32'} *)place",
-        load=_loaded(dtype),
-        store=stored(combined, dtype),
-        merged=_merged(dtype),
+        word=word,
+        address=f"({word} *)place",
+        load=load,
+        store=combined,
+        merged=merged,
     )
 
 
-def _loaded(dtype: DType) -> str:
-    if dtype is float32:
-        return "f32_of_bits(held)"
-    if dtype is float64:
-        return "__longlong_as_double((i64)held)"
-    if dtype.itemsize >= 4:
-        return f"({dtype.short})held"
-    return loaded(f"({storage_type(dtype)})(held >> {_SHIFT})", dtype).code
-
-
-def _merged(dtype: DType) -> str:
-    if dtype is float32:
-        return "bits_of_f32(next)"
-    if dtype is float64:
-        return "(u64)__double_as_longlong(next)"
-    if dtype.itemsize >= 4:
-        return "(u64)next" if dtype.itemsize == 8 else "(u32)next"
-    mask = "0xffu" if dtype.itemsize == 1 else "0xffffu"
-    return f"(held & ~({mask} << {_SHIFT})) | ((u32)next & {mask}) << {_SHIFT}"
-
-
+# A word as a number, and back.
+_BITS: Final = {
+    float32: ("f32_of_bits(held)", "bits_of_f32(next)"),
+    float64: ("__longlong_as_double((i64)held)", "(u64)__double_as_longlong(next)"),
+}
 ATOMICS: Final = {
     f"atomic_{combiner}_{dtype.short}": _atomic(combiner, dtype)
     for combiner in _COMBINERS

@@ -223,7 +223,7 @@ def _loop(e: Emitter, node: Node) -> None:
     always = condition == "True" and _is_true(block.returns[0])
     flag = ""
     if not always:
-        flag = e.assign(e.names.new("v"), f"bool({condition})")
+        flag = e.assign(e.names.new("v"), _as_bool(condition))
     index = e.names.new("v")
     e.function.assigned.add(index)
     e.line(f"for {index} in range({trips}):", node)
@@ -240,6 +240,10 @@ def _loop(e: Emitter, node: Node) -> None:
     for stack in stacks:
         stack.end()
     e.position += 1
+
+
+def _as_bool(text: str) -> str:
+    return text if text in ("True", "False") else f"bool({text})"
 
 
 def _is_true(value: Value) -> bool:
@@ -290,7 +294,7 @@ def _hand_over(
     texts = [_kept(e, v) for item, v in zip(carried, values, strict=True) if item.storage is None]
     if condition is not None:
         names.append(flag)
-        texts.append(f"bool({e.seats[condition].text})")
+        texts.append(_as_bool(e.seats[condition].text))
     if names:
         e.function.assigned.update(names)
         e.line(f"{', '.join(names)} = {', '.join(texts)}")
@@ -329,7 +333,7 @@ class _Carried:
         """Whether the initial value's memory can carry on: nothing else is in it, and nothing reads it again."""
         alone = storage.holders == {self.initial} and self.initial.use_count == 1
         same = storage.dtype is self.output.type.dtype and storage.sizes == self.output.type.sizes  # type: ignore[attr-defined]
-        return alone and same and seat.whole and not storage.result and self.initial in self.e.dying[self.node]
+        return alone and same and seat.whole and not storage.result and self.initial in self.e.dying.get(self.node, ())
 
     def enter(self, param: Value) -> None:
         """Seat the block's parameter."""

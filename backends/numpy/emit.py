@@ -56,6 +56,8 @@ def emit_source(graph: Graph) -> Source:
     e.results = _results(e)
     emit_block(e, graph.block)
     e.line(_return(e))
+    if graph.block.terminator is not None:
+        e.release(graph.block.terminator)
     return _Text(e, inputs, state).source()
 
 

@@ -6,13 +6,15 @@ Layouts: input (N, C, H, W), weight (O, C/groups, kernel height, kernel width), 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..dtypes import float32
 from ..errors import ArgumentError, ExportError
 from ..families import composite, nest
 from ..nest import as_index
-from ..sizes import Size, ask, equal
+from ..sizes import Size, ask, equal, product
+from ..types import TensorType
 from .checks import require, require_equal, require_same_dtype
 
 __all__ = ["window_count"]
@@ -59,28 +61,57 @@ def _check_layout(n: Any, **operands: Any) -> None:
 # ------------------------------------------------------------------------------------------------- kernels
 
 
-def _float32_if_half(np: Any, x: Any) -> Any:
-    return x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x
+def _wide(np: Any, x: Any) -> Any:
+    """The dtype that sums are made in: float32 for halves."""
+    return np.float32 if x.dtype.itemsize == 2 else x.dtype
 
 
-def _padded(np: Any, x: Any, padding: Any) -> Any:
-    ph, pw = padding
-    if not ph and not pw:
-        return x
+def _buffer(np: Any, scratch: Any, place: Any, shape: Any, dtype: Any) -> Any:
+    """An array of the given sizes, in scratch memory where there is some."""
+    if scratch is None:
+        return np.empty(shape, dtype)
+    return scratch[place].reshape(shape)
+
+
+def _counts(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Any:
+    return [(x.shape[2 + i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)]
+
+
+def _gathers_rows(channels: Any, kernel: Any, counts: Any, stride: Any, groups: Any) -> Any:
+    """Whether windows are gathered as rows with the channels innermost. What is copied at a time is then a row of a
+    window, else a row of the output: the longer one is faster."""
+    return groups == 1 and channels * kernel[1] >= (counts[1] if stride[1] == 1 else 2)
+
+
+def _rows(np: Any, x: Any, kernel: Any, counts: Any, stride: Any, padding: Any, dilation: Any, scratch: Any) -> Any:
+    """All windows as rows: (N*H'*W', kh*kw*C)."""
     n, c, h, w = x.shape
-    wide = np.zeros((n, c, h + 2 * ph, w + 2 * pw), x.dtype)
-    wide[:, :, ph : ph + h, pw : pw + w] = x
-    return wide
+    (kh, kw), (oh, ow), (sh, sw), (ph, pw), (dh, dw) = kernel, counts, stride, padding, dilation
+    wide = _buffer(np, scratch, 0, (n, h + 2 * ph, w + 2 * pw, c), _wide(np, x))
+    if ph or pw:
+        wide.fill(0)
+    wide[:, ph : ph + h, pw : pw + w] = x.transpose(0, 2, 3, 1)
+    by_image, by_row, by_column, by_channel = wide.strides
+    windows = np.lib.stride_tricks.as_strided(
+        wide,
+        (n, oh, ow, kh, kw, c),
+        (by_image, sh * by_row, sw * by_column, dh * by_row, dw * by_column, by_channel),
+    )
+    found = _buffer(np, scratch, 1, windows.shape, wide.dtype)
+    found[...] = windows
+    return found.reshape(n * oh * ow, kh * kw * c)
 
 
-def _columns(np: Any, x: Any, kernel: Any, counts: Any, stride: Any, padding: Any, dilation: Any) -> Any:
+def _columns(np: Any, x: Any, kernel: Any, counts: Any, stride: Any, padding: Any, dilation: Any, scratch: Any) -> Any:
     """All windows as columns: (C*kh*kw, N*H'*W')."""
-    (kh, kw), (oh, ow), (sh, sw), (dh, dw) = kernel, counts, stride, dilation
-    n, c = x.shape[:2]
-    if kh == kw == 1 and not padding[0] and not padding[1]:
-        return np.ascontiguousarray(x[:, :, ::sh, ::sw].transpose(1, 0, 2, 3)).reshape(c, n * oh * ow)
-    wide = _padded(np, x, padding)
-    found = np.empty((c, kh, kw, n, oh, ow), x.dtype)
+    n, c, h, w = x.shape
+    (kh, kw), (oh, ow), (sh, sw), (ph, pw), (dh, dw) = kernel, counts, stride, padding, dilation
+    wide = x
+    if ph or pw:
+        wide = _buffer(np, scratch, 0, (n, c, h + 2 * ph, w + 2 * pw), _wide(np, x))
+        wide.fill(0)
+        wide[:, :, ph : ph + h, pw : pw + w] = x
+    found = _buffer(np, scratch, 1, (c, kh, kw, n, oh, ow), _wide(np, x))
     for i in range(kh):
         for j in range(kw):
             top, left = i * dh, j * dw
@@ -89,39 +120,73 @@ def _columns(np: Any, x: Any, kernel: Any, counts: Any, stride: Any, padding: An
     return found.reshape(c * kh * kw, n * oh * ow)
 
 
-def _counts(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Any:
-    return [
-        (x.shape[2 + i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)
-    ]
+def _finished(np: Any, found: Any, b: Any, dtype: Any, out: Any) -> Any:
+    """The product plus the bias, in the layout and dtype of the output."""
+    if out is None:
+        out = np.empty(found.shape, dtype)
+    if b is None:
+        out[...] = found
+    elif dtype == found.dtype:
+        np.add(found, b[:, None, None], out=out)
+    else:
+        out[...] = found + b.astype(found.dtype)[:, None, None]
+    return out
+
+
+def _stacks(
+    np: Any, x: Any, kernel: Any, counts: Any, stride: Any, padding: Any, dilation: Any, groups: Any, scratch: Any
+) -> Any:
+    """All windows as a stack of columns, one for every image and group: (N, groups, C/groups*kh*kw, H'*W')."""
+    (kh, kw), (oh, ow), (sh, sw), (dh, dw), (ph, pw) = kernel, counts, stride, dilation, padding
+    n, c, h, w = x.shape
+    depth = c // groups * kh * kw
+    if kh == kw == 1 and stride == (1, 1) and padding == (0, 0):
+        return x.astype(_wide(np, x), copy=False).reshape(n, groups, depth, oh * ow)
+    if ph or pw:
+        wide = _buffer(np, scratch, 0, (n, c, h + 2 * ph, w + 2 * pw), _wide(np, x))
+        wide.fill(0)
+        wide[:, :, ph : ph + h, pw : pw + w] = x
+        x = wide
+    found = _buffer(np, scratch, 1, (n, c, kh, kw, oh, ow), _wide(np, x))
+    by_image, by_channel, by_row, by_column = x.strides
+    steps = (by_image, by_channel, dh * by_row, dw * by_column, sh * by_row, sw * by_column)
+    found[...] = np.lib.stride_tricks.as_strided(x, (n, c, kh, kw, oh, ow), steps)
+    return found.reshape(n, groups, depth, oh * ow)
 
 
 def _forward(
-    np: Any, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: Any, out: Any
+    np: Any, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: Any, out: Any, scratch: Any
 ) -> Any:
     if x.ndim != 4 or w.ndim != 4 or x.dtype != w.dtype or x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
         raise ValueError("conv2d: operands do not fit")
     if b is not None and (b.shape != w.shape[:1] or b.dtype != x.dtype):
         raise ValueError("conv2d: bias does not fit")
-    counts = _counts(x, w.shape[2:], stride, padding, dilation)
+    kernel, n, o, dtype = w.shape[2:], x.shape[0], w.shape[0], _wide(np, x)
+    counts = _counts(x, kernel, stride, padding, dilation)
     if min(counts) < 1:
         raise ValueError("conv2d: the kernel is larger than the padded input")
-    n, o = x.shape[0], w.shape[0]
-    columns = _columns(np, _float32_if_half(np, x), w.shape[2:], counts, stride, padding, dilation)
-    rows = _float32_if_half(np, w).reshape(groups, o // groups, -1)
-    found = np.matmul(rows, columns.reshape(groups, rows.shape[2], -1)).reshape(o, -1)
+    weight = w.astype(dtype, copy=False)
+    if _gathers_rows(x.shape[1], kernel, counts, stride, groups):
+        rows = _rows(np, x, kernel, counts, stride, padding, dilation, scratch)
+        found = _buffer(np, scratch, 2, (len(rows), o), dtype)
+        np.matmul(rows, weight.transpose(2, 3, 1, 0).reshape(-1, o), out=found)
+        return _finished(np, found.reshape(n, *counts, o).transpose(0, 3, 1, 2), b, x.dtype, out)
+    # A product for each image reads its columns while they are in cache, and writes the result where it belongs.
+    stacks = _stacks(np, x, kernel, counts, stride, padding, dilation, groups, scratch)
+    direct = out is not None and out.dtype == dtype
+    place = out.reshape(n, groups, o // groups, counts[0] * counts[1]) if direct else None
+    found = np.matmul(weight.reshape(groups, o // groups, -1), stacks, out=place).reshape(n, o, *counts)
     if b is not None:
-        found += _float32_if_half(np, b)[:, None]
-    found = found.reshape(o, n, *counts).transpose(1, 0, 2, 3)
-    if out is None:
-        return np.ascontiguousarray(found).astype(x.dtype, copy=False)
-    out[...] = found
-    return out
+        found += b.astype(dtype, copy=False)[:, None, None]
+    if direct:
+        return out
+    return found if out is None and x.dtype == dtype else _finished(np, found, None, x.dtype, out)
 
 
 def convolution2d_fast(
     np: Any, x: Any, w: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any, out: Any = None, scratch: Any = None
 ) -> Any:
-    return _forward(np, x, w, None, stride, padding, dilation, groups, out)
+    return _forward(np, x, w, None, stride, padding, dilation, groups, out, scratch)
 
 
 def conv2d_fast(
@@ -137,7 +202,7 @@ def conv2d_fast(
     out: Any = None,
     scratch: Any = None,
 ) -> Any:
-    return _forward(np, x, w, b, stride, padding, dilation, groups, out)
+    return _forward(np, x, w, b, stride, padding, dilation, groups, out, scratch)
 
 
 def conv2d_input_grad_fast(
@@ -156,22 +221,25 @@ def conv2d_input_grad_fast(
     n, o, oh, ow = g.shape
     if w.shape[0] != o or g.dtype != w.dtype:
         raise ValueError("conv2d_input_grad: operands do not fit")
-    _, c, h, width = input_size
+    c, h, width = input_size[1:]
     kh, kw = w.shape[2:]
     (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
-    rows = _float32_if_half(np, g).transpose(1, 0, 2, 3).reshape(groups, o // groups, n * oh * ow)
-    matrix = _float32_if_half(np, w).reshape(groups, o // groups, -1)
+    around = dh * (kh - 1) - ph, dw * (kw - 1) - pw
+    if stride == (1, 1) and groups == 1 and min(around) >= 0 and 4 * c >= o:
+        # The convolution of the gradient with the filters turned round.
+        turned = w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
+        return _forward(np, g, turned, None, stride, around, dilation, 1, out, None)
+    dtype = _wide(np, g)
+    rows = g.astype(dtype, copy=False).transpose(1, 0, 2, 3).reshape(groups, o // groups, n * oh * ow)
+    matrix = w.astype(dtype, copy=False).reshape(groups, o // groups, c // groups * kh * kw)
     columns = np.matmul(matrix.transpose(0, 2, 1), rows).reshape(c, kh, kw, n, oh, ow)
-    wide = np.zeros((c, n, h + 2 * ph, width + 2 * pw), columns.dtype)
+    wide = np.zeros((c, n, h + 2 * ph, width + 2 * pw), dtype)
     for i in range(kh):
         for j in range(kw):
             top, left = i * dh, j * dw
             wide[:, :, top : top + sh * (oh - 1) + 1 : sh, left : left + sw * (ow - 1) + 1 : sw] += columns[:, i, j]
     found = wide[:, :, ph : ph + h, pw : pw + width].transpose(1, 0, 2, 3)
-    if out is None:
-        return np.ascontiguousarray(found).astype(g.dtype, copy=False)
-    out[...] = found
-    return out
+    return _finished(np, found, None, g.dtype, out)
 
 
 def conv2d_weight_grad_fast(
@@ -191,14 +259,42 @@ def conv2d_weight_grad_fast(
     if x.ndim != 4 or x.shape[0] != n or g.dtype != x.dtype:
         raise ValueError("conv2d_weight_grad: operands do not fit")
     c = x.shape[1]
-    columns = _columns(np, _float32_if_half(np, x), kernel_size, (oh, ow), stride, padding, dilation)
-    rows = _float32_if_half(np, g).transpose(1, 0, 2, 3).reshape(groups, o // groups, n * oh * ow)
-    found = np.matmul(rows, columns.reshape(groups, columns.shape[0] // groups, n * oh * ow).transpose(0, 2, 1))
-    found = found.reshape(o, c // groups, *kernel_size)
-    if out is None:
-        return found.astype(g.dtype, copy=False)
-    out[...] = found
-    return out
+    dtype = _wide(np, x)
+    slopes = g.astype(dtype, copy=False).transpose(1, 0, 2, 3).reshape(groups, o // groups, n * oh * ow)
+    if _gathers_rows(c, kernel_size, (oh, ow), stride, groups):
+        rows = _rows(np, x, kernel_size, (oh, ow), stride, padding, dilation, scratch)
+        found = np.matmul(slopes[0], rows).reshape(o, *kernel_size, c).transpose(0, 3, 1, 2)
+    else:
+        columns = _columns(np, x, kernel_size, (oh, ow), stride, padding, dilation, scratch)
+        columns = columns.reshape(groups, columns.shape[0] // groups, n * oh * ow)
+        found = np.matmul(slopes, columns.transpose(0, 2, 1)).reshape(o, c // groups, *kernel_size)
+    return _finished(np, found, None, g.dtype, out)
+
+
+# The sizes of scratch memory do not depend on how windows are gathered.
+
+
+def _window_scratch(input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[TensorType, TensorType, Size]:
+    n, c, h, w = input.sizes
+    counts = tuple(map(window_count, input.sizes[2:], kernel, stride, padding, dilation))
+    dtype = input.dtype if input.dtype.itemsize > 2 else float32
+    framed = product([n, c, h + 2 * padding[0], w + 2 * padding[1]])
+    places = product([n, *counts])
+    return TensorType(dtype, (framed,)), TensorType(dtype, (product([places, c, *kernel]),)), places
+
+
+def _forward_scratch(types: Sequence[Any], attrs: Mapping[str, Any]) -> tuple[TensorType, ...]:
+    """The framed input, the windows, the product."""
+    input, weight = types[:2]
+    stride, padding, dilation = attrs["stride"], attrs["padding"], attrs["dilation"]
+    framed, windows, places = _window_scratch(input, weight.sizes[2:], stride, padding, dilation)
+    return framed, windows, TensorType(framed.dtype, (product([places, weight.sizes[0]]),))
+
+
+def _weight_grad_scratch(types: Sequence[Any], attrs: Mapping[str, Any]) -> tuple[TensorType, ...]:
+    """The framed input, the windows."""
+    stride, padding, dilation = attrs["stride"], attrs["padding"], attrs["dilation"]
+    return _window_scratch(types[1], attrs["kernel_size"], stride, padding, dilation)[:2]
 
 
 # ------------------------------------------------------------------------------------------------- definitions
@@ -217,6 +313,7 @@ def _window(n: Any, y: Any, k: Any, size: Size, stride: int, padding: int, dilat
 @nest(
     f"convolution2d(input: Tensor, weight: Tensor, {_OPTIONS}) -> Tensor",
     fast=convolution2d_fast,
+    scratch=_forward_scratch,
     grad={
         "input": lambda F, g, T, weight, stride, padding, dilation, groups: F.conv2d_input_grad(
             g, weight, T.input.sizes, stride, padding, dilation, groups
@@ -323,6 +420,7 @@ def _static(size: Size) -> int:
     "conv2d_weight_grad(grad_output: Tensor, input: Tensor, kernel_size: size[2], "
     f"{_OPTIONS}) -> Tensor",
     fast=conv2d_weight_grad_fast,
+    scratch=_weight_grad_scratch,
     grad={
         "grad_output": lambda F, g, input, stride, padding, dilation, groups: F.convolution2d(
             input, g, stride, padding, dilation, groups
@@ -368,6 +466,7 @@ def _conv_onnx(
 @composite(
     f"conv2d(input: Tensor, weight: Tensor, bias: Tensor? = None, {_OPTIONS}) -> Tensor",
     fast=conv2d_fast,
+    scratch=_forward_scratch,
     grad={
         "input": lambda F, g, T, weight, stride, padding, dilation, groups: F.conv2d_input_grad(
             g, weight, T.input.sizes, stride, padding, dilation, groups

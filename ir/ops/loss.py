@@ -290,7 +290,7 @@ def cross_entropy(
     if label_smoothing:
         every = logs if weight is None else logs * _class_column(F, weight, input.ndim, axis)
         smooth = F.where(F.ne(target, ignore_index), -F.sum(every, dim=(axis,)), 0.0)
-        losses = losses * (1.0 - label_smoothing) + smooth * (label_smoothing / input.shape[axis])
+        losses = losses * (1.0 - label_smoothing) + smooth * label_smoothing / input.shape[axis]
     found = _weighted(F, losses, weights, reduction)
     return found if found.dtype is input.dtype else F.cast(found, dtype=input.dtype)
 
@@ -404,7 +404,7 @@ def cross_entropy_grad(
         every = F.full(size=(count,), value=1, dtype=x.dtype) if weight is None else F.cast(weight, dtype=x.dtype)
         spread = probabilities * F.sum(every) - _class_column(F, every, input.ndim, axis)
         kept = F.cast(F.ne(target, ignore_index), dtype=x.dtype)
-        found = found + spread * F.unsqueeze(kept * (label_smoothing / count), dim=axis)
+        found = found + spread * F.unsqueeze(kept * label_smoothing / count, dim=axis)
     g = widened(F, grad_output)
     if reduction == "none":
         g = F.unsqueeze(g, dim=axis)

@@ -61,7 +61,7 @@ def _randint_type(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type
 
 def _randint(key: Any, *, low: int, high: int, size: Any, dtype: DType) -> Any:
     if low >= high:
-        _randint_type((), {"low": low, "high": high})
+        raise ArgumentError("randint: the range is empty", expected="low < high", found=f"low={low} high={high}")
     return philox.randint(key, low, high, size).astype(dtype.np, copy=False)
 
 

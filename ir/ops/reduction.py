@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import bool_, int64
+from ..errors import ExportError
 from ..families import composite, nest, normalise_dim, normalise_dims
 from ..registry import NotDifferentiable
 from ..sizes import Size, maximum, product
@@ -389,6 +390,8 @@ def _mean_grad(F: Any, g: Any, T: Any, dim: Any, keepdim: bool) -> Any:
 
 
 def _mean_onnx(E: Any, input: Any, dim: Any, keepdim: bool, dtype: Any) -> Any:
+    if count_of(input.shape, normalise_dims("mean", dim, input.ndim)) == 0:
+        raise ExportError("mean: ONNX does not say what the mean of no elements is")
     wide = input if dtype is None or dtype is input.dtype else E.Cast(input, to=dtype)
     return _reduction_onnx("ReduceMean")(E, wide, dim, keepdim)
 

@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 __all__ = ["fit", "result_dtypes"]
 
 _WIDER: Final[dict[DType, tuple[DType, ...]]] = {
-    bool_: (uint8, int32, int64, float32),
-    uint8: (int32, int64, float32),
-    int8: (int32, int64, float32),
-    int16: (int32, int64, float32),
-    int32: (int64, float64),
+    bool_: (uint8, int32, int64),
+    uint8: (int32, int64),
+    int8: (int32, int64),
+    int16: (int32, int64),
+    int32: (int64,),
     float16: (float32,),
     bfloat16: (float32,),
 }
+# Operators that only pick elements may see integers as floats that hold them exactly.
+_PICKING: Final = frozenset({"MaxPool"})
+_AS_FLOAT: Final = {bool_: float32, uint8: float32, int8: float32, int16: float32, int32: float64}
 _BY_NAME: Final = {text: dtype for dtype, text in TYPE_NAMES.items()}
 _BY_NUMBER: Final = {number: dtype for dtype, number in ELEMENT_TYPES.items()}
 # Attributes that say of what dtype the result is.
@@ -68,6 +71,8 @@ def _allowed(schema: Any, formal: Any, dtype: DType) -> DType:
     for wider in _WIDER.get(dtype, ()):
         if TYPE_NAMES[wider] in allowed:
             return wider
+    if schema.name in _PICKING and dtype in _AS_FLOAT:
+        return _AS_FLOAT[dtype]
     names = sorted(_BY_NAME[text].name for text in allowed if text in _BY_NAME)
     raise ExportError(
         f"ONNX's {schema.name} of opset {schema.since_version} does not take {dtype.name}",

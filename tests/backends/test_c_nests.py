@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from c_files import load_together, needs_c
-from loop_samples import LoopSample, loop_ops, loop_samples
-from special_values import special_values, worst_difference
-
 from ingot.backends import c
 from ingot.ir import families
 from ingot.ir.algebra import type_of
@@ -21,6 +18,8 @@ from ingot.ir.errors import DTypeError, IndexOutOfRange, ShapeError
 from ingot.ir.registry import Op, lookup, unregister
 from ingot.ir.sizes import var
 from ingot.ir.types import TensorType, Type
+from loop_samples import LoopSample, loop_ops, loop_samples
+from special_values import special_values, worst_difference
 
 pytestmark = needs_c
 

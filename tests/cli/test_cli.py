@@ -242,6 +242,16 @@ def test_export(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["export", str(file), "--onnx", str(out)]) == 0
     onnx.checker.check_model(str(out))
     assert capsys.readouterr().out.startswith(str(out))
+    assert main(["export", str(file), "--onnx", str(out), "--entry", "twice"]) == 0
+    assert [node.op_type for node in onnx.load(out).graph.node] == ["Add"]
+
+
+def test_export_lists_what_has_no_onnx_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx")
+    (tmp_path / "m.ingot").write_bytes(good_file())
+    text = refused(capsys, "export", tmp_path / "m.ingot", "--onnx", tmp_path / "m.onnx")
+    assert "dropout" in text or "state" in text
+    assert os.listdir(tmp_path) == ["m.ingot"]
 
 
 # -- mistakes

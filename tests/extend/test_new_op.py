@@ -139,7 +139,7 @@ def test_c_and_cuda_text(ops, x):
     from ingot.ir.types import TensorType
 
     type_ = TensorType(float32, (5, 4))
-    assert "__global__" in cuda.emit_op(lookup("testing::wave"), (type_,), {"scale": 0.5})
+    assert "__global__" in cuda.emit_op(lookup("testing::wave"), (type_,), {"scale": 0.5}).text
     if shutil.which("cc") is None:
         pytest.skip("no C compiler on this machine")
     run = c.load_op(lookup("testing::wave"), (type_,), {"scale": 0.5})

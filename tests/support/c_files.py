@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-
 from ingot.backends import c
 from ingot.ir.errors import UnsupportedError
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
 from ingot.ir.dtypes import float32
 from ingot.ir.registry import Op, all_ops
 
@@ -43,49 +42,49 @@ def loop_samples(op: Op, rng: np.random.Generator) -> Iterator[LoopSample]:
 
 
 Calls = Callable[[Any, Any], list[tuple[list[Any], dict[str, Any]]]]
-_CONV = dict(stride=(2, 1), padding=(1, 1), dilation=(1, 2), groups=2)
-_POOL = dict(kernel_size=(3, 2), stride=(2, 2), padding=(1, 1))
+_CONV = {"stride": (2, 1), "padding": (1, 1), "dilation": (1, 2), "groups": 2}
+_POOL = {"kernel_size": (3, 2), "stride": (2, 2), "padding": (1, 1)}
 
 
 def _reduction(f: Any, i: Any) -> list[tuple[list[Any], dict[str, Any]]]:
     return [
         ([f(3, 4, 5)], {}),
-        ([f(3, 4, 5)], dict(dim=(1,))),
-        ([f(4, 3)[:, ::-1]], dict(dim=(0, -1), keepdim=True)),
-        ([f(5)[::2]], dict(dim=(0,))),
-        ([f(3, 0)], dict(dim=(0,))),
+        ([f(3, 4, 5)], {"dim": (1,)}),
+        ([f(4, 3)[:, ::-1]], {"dim": (0, -1), "keepdim": True}),
+        ([f(5)[::2]], {"dim": (0,)}),
+        ([f(3, 0)], {"dim": (0,)}),
         ([np.array(2.5, np.float32)], {}),
-        ([i(9, 2, 3)], dict(dim=(-1,))),
+        ([i(9, 2, 3)], {"dim": (-1,)}),
     ]
 
 
 def _place(f: Any, i: Any) -> list[tuple[list[Any], dict[str, Any]]]:
     return [
         ([f(3, 4)], {}),
-        ([f(3, 4).T], dict(dim=1, keepdim=True)),
-        ([i(3, 2, 9)], dict(dim=-1)),
+        ([f(3, 4).T], {"dim": 1, "keepdim": True}),
+        ([i(3, 2, 9)], {"dim": -1}),
         ([np.array(2.5, np.float32)], {}),
     ]
 
 
 def _extreme(f: Any, i: Any) -> list[tuple[list[Any], dict[str, Any]]]:
-    return [([f(3, 4)], dict(dim=0)), ([f(3, 4)], dict(dim=-1, keepdim=True)), ([i(3, 2, 9)], dict(dim=1))]
+    return [([f(3, 4)], {"dim": 0}), ([f(3, 4)], {"dim": -1, "keepdim": True}), ([i(3, 2, 9)], {"dim": 1})]
 
 
 def _scan(f: Any, i: Any) -> list[tuple[list[Any], dict[str, Any]]]:
-    calls = [([f(3, 4, 2)], dict(dim=d)) for d in (0, 1, -1)]
-    return [*calls, ([i(5, 3, 4).astype(np.int8)], dict(dim=1)), ([f(0, 3)], dict(dim=0)), ([f()], dict(dim=0))]
+    calls = [([f(3, 4, 2)], {"dim": d}) for d in (0, 1, -1)]
+    return [*calls, ([i(5, 3, 4).astype(np.int8)], {"dim": 1}), ([f(0, 3)], {"dim": 0}), ([f()], {"dim": 0})]
 
 
 def _triangle(f: Any, i: Any) -> list[tuple[list[Any], dict[str, Any]]]:
-    return [([f(4, 5)], {}), ([f(2, 5, 4)], dict(diagonal=1)), ([f(4, 4)], dict(diagonal=-2))]
+    return [([f(4, 5)], {}), ([f(2, 5, 4)], {"diagonal": 1}), ([f(4, 4)], {"diagonal": -2})]
 
 
 def _pool(f: Any, i: Any) -> list[tuple[list[Any], dict[str, Any]]]:
     return [
         ([f(2, 3, 7, 8)], _POOL),
         ([f(3, 7, 8)], dict(_POOL, ceil_mode=True)),
-        ([f(1, 1, 4, 4)], dict(kernel_size=(2, 2))),
+        ([f(1, 1, 4, 4)], {"kernel_size": (2, 2)}),
     ]
 
 
@@ -104,81 +103,87 @@ _CALLS: dict[str, Calls] = {
     "convolution2d": lambda f, i: [
         ([f(2, 3, 5, 5), f(4, 3, 3, 3)], {}),
         ([f(2, 4, 7, 6), f(6, 2, 3, 2)], _CONV),
-        ([f(1, 3, 4, 4), f(2, 3, 1, 1)], dict(stride=(2, 2))),
+        ([f(1, 3, 4, 4), f(2, 3, 1, 1)], {"stride": (2, 2)}),
     ],
     "conv2d_input_grad": lambda f, i: [([f(2, 6, 4, 6), f(6, 2, 3, 2)], dict(_CONV, input_size=(2, 4, 7, 6)))],
     "conv2d_weight_grad": lambda f, i: [([f(2, 6, 4, 6), f(2, 4, 7, 6)], dict(_CONV, kernel_size=(3, 2)))],
     "reshape": lambda f, i: [
-        ([f(2, 3, 4)], dict(shape=(4, 6))),
-        ([f(4, 6).T], dict(shape=(-1,))),
-        ([f(0, 3)], dict(shape=(3, 0))),
-        ([f(1, 1)], dict(shape=())),
+        ([f(2, 3, 4)], {"shape": (4, 6)}),
+        ([f(4, 6).T], {"shape": (-1,)}),
+        ([f(0, 3)], {"shape": (3, 0)}),
+        ([f(1, 1)], {"shape": ()}),
     ],
-    "permute": lambda f, i: [([f(2, 3, 4)], dict(dims=(2, 0, 1))), ([f()], dict(dims=()))],
-    "expand": lambda f, i: [([f(3, 1)], dict(size=(2, 3, 4))), ([f()], dict(size=(2, 2)))],
+    "permute": lambda f, i: [([f(2, 3, 4)], {"dims": (2, 0, 1)}), ([f()], {"dims": ()})],
+    "expand": lambda f, i: [([f(3, 1)], {"size": (2, 3, 4)}), ([f()], {"size": (2, 2)})],
     "slice": lambda f, i: [
-        ([f(5, 6)], dict(dim=1, start=1, end=5, step=2)),
-        ([f(5, 6)], dict(dim=0, start=-2)),
-        ([f(5)], dict(dim=0, start=4, end=2)),
+        ([f(5, 6)], {"dim": 1, "start": 1, "end": 5, "step": 2}),
+        ([f(5, 6)], {"dim": 0, "start": -2}),
+        ([f(5)], {"dim": 0, "start": 4, "end": 2}),
     ],
-    "select": lambda f, i: [([f(5, 6)], dict(dim=0, index=-2)), ([f(5)], dict(dim=0, index=3))],
-    "squeeze": lambda f, i: [([f(1, 3, 1)], {}), ([f(1, 3, 1)], dict(dim=(0,)))],
-    "unsqueeze": lambda f, i: [([f(3)], dict(dim=0)), ([f(3, 2)], dict(dim=-1))],
-    "flip": lambda f, i: [([f(3, 4)], dict(dims=(0, 1))), ([f(3, 4)], dict(dims=(1,)))],
+    "select": lambda f, i: [([f(5, 6)], {"dim": 0, "index": -2}), ([f(5)], {"dim": 0, "index": 3})],
+    "squeeze": lambda f, i: [([f(1, 3, 1)], {}), ([f(1, 3, 1)], {"dim": (0,)})],
+    "unsqueeze": lambda f, i: [([f(3)], {"dim": 0}), ([f(3, 2)], {"dim": -1})],
+    "flip": lambda f, i: [([f(3, 4)], {"dims": (0, 1)}), ([f(3, 4)], {"dims": (1,)})],
     "cat": lambda f, i: [
-        ([f(2, 3), f(1, 3), f(4, 3)], dict(dim=0)),
-        ([f(2, 3), f(2, 0)], dict(dim=1)),
-        ([f(2, 3), i(5, 2, 3)], dict(dim=-1)),
+        ([f(2, 3), f(1, 3), f(4, 3)], {"dim": 0}),
+        ([f(2, 3), f(2, 0)], {"dim": 1}),
+        ([f(2, 3), i(5, 2, 3)], {"dim": -1}),
     ],
     "pad": lambda f, i: [
-        ([f(3, 4)], dict(pad=(1, 2, 0, -1), value=1.5)),
-        ([f(3)], dict(pad=(-1, 2))),
-        ([f(0, 2)], dict(pad=(0, 0, 1, 1))),
+        ([f(3, 4)], {"pad": (1, 2, 0, -1), "value": 1.5}),
+        ([f(3)], {"pad": (-1, 2)}),
+        ([f(0, 2)], {"pad": (0, 0, 1, 1)}),
     ],
-    "roll": lambda f, i: [([f(3, 4)], dict(shifts=(1, -2), dims=(0, 1))), ([f(3, 4)], dict(shifts=(5,)))],
-    "repeat": lambda f, i: [([f(2, 3)], dict(repeats=(2, 1, 3))), ([f(2)], dict(repeats=(0,)))],
+    "roll": lambda f, i: [([f(3, 4)], {"shifts": (1, -2), "dims": (0, 1)}), ([f(3, 4)], {"shifts": (5,)})],
+    "repeat": lambda f, i: [([f(2, 3)], {"repeats": (2, 1, 3)}), ([f(2)], {"repeats": (0,)})],
     "tril": _triangle,
     "triu": _triangle,
     "slice_scatter": lambda f, i: [
-        ([f(5, 3), f(2, 3)], dict(dim=0, start=1, end=5, step=2)),
-        ([f(5, 3), f(5, 1)], dict(dim=1, start=-1)),
+        ([f(5, 3), f(2, 3)], {"dim": 0, "start": 1, "end": 5, "step": 2}),
+        ([f(5, 3), f(5, 1)], {"dim": 1, "start": -1}),
     ],
-    "select_scatter": lambda f, i: [([f(5, 3), f(3)], dict(dim=0, index=2)), ([f(5, 3), f(5)], dict(dim=1, index=-1))],
-    "full": lambda f, i: [([], dict(size=(2, 3), value=2.5, dtype=float32)), ([], dict(size=(), value=1, dtype=float32))],
+    "select_scatter": lambda f, i: [
+        ([f(5, 3), f(3)], {"dim": 0, "index": 2}),
+        ([f(5, 3), f(5)], {"dim": 1, "index": -1}),
+    ],
+    "full": lambda f, i: [
+        ([], {"size": (2, 3), "value": 2.5, "dtype": float32}),
+        ([], {"size": (), "value": 1, "dtype": float32}),
+    ],
     "arange": lambda f, i: [
-        ([], dict(start=1, end=9, step=2, dtype="i64")),
-        ([], dict(start=0.5, end=-3, step=-0.5, dtype=float32)),
+        ([], {"start": 1, "end": 9, "step": 2, "dtype": "i64"}),
+        ([], {"start": 0.5, "end": -3, "step": -0.5, "dtype": float32}),
     ],
     "linspace": lambda f, i: [
-        ([], dict(start=0.0, end=1.0, steps=7, dtype=float32)),
-        ([], dict(start=2.0, end=9.0, steps=1, dtype="f64")),
+        ([], {"start": 0.0, "end": 1.0, "steps": 7, "dtype": float32}),
+        ([], {"start": 2.0, "end": 9.0, "steps": 1, "dtype": "f64"}),
     ],
-    "eye": lambda f, i: [([], dict(n=3, dtype=float32)), ([], dict(n=2, m=4, dtype="bool"))],
-    "gather": lambda f, i: [([f(3, 4), i(4, 3, 2)], dict(dim=1)), ([f(5), i(5, 9)], dict(dim=0))],
+    "eye": lambda f, i: [([], {"n": 3, "dtype": float32}), ([], {"n": 2, "m": 4, "dtype": "bool"})],
+    "gather": lambda f, i: [([f(3, 4), i(4, 3, 2)], {"dim": 1}), ([f(5), i(5, 9)], {"dim": 0})],
     "scatter": lambda f, i: [
-        ([f(3, 4), i(4, 3, 2), f(3, 2)], dict(dim=1)),
-        ([f(5), np.array([1, 3, 1, 1]), f(4)], dict(dim=0)),
+        ([f(3, 4), i(4, 3, 2), f(3, 2)], {"dim": 1}),
+        ([f(5), np.array([1, 3, 1, 1]), f(4)], {"dim": 0}),
     ],
-    "scatter_add": lambda f, i: [([f(3, 4), i(4, 3, 6), f(3, 6)], dict(dim=1))],
-    "index_select": lambda f, i: [([f(3, 4), i(3, 5)], dict(dim=0)), ([f(3, 4), i(4, 0)], dict(dim=1))],
-    "index_add": lambda f, i: [([f(3, 4), i(3, 5), f(5, 4)], dict(dim=0))],
-    "embedding": lambda f, i: [([i(7, 2, 3), f(7, 4)], {}), ([i(7, 3).astype(np.int32), f(7, 4)], dict(padding_idx=0))],
-    "embedding_grad": lambda f, i: [([f(2, 3, 4), i(7, 2, 3)], dict(num_embeddings=7, padding_idx=1))],
-    "one_hot": lambda f, i: [([i(5, 2, 3)], dict(num_classes=5)), ([i(3)], dict(num_classes=3))],
+    "scatter_add": lambda f, i: [([f(3, 4), i(4, 3, 6), f(3, 6)], {"dim": 1})],
+    "index_select": lambda f, i: [([f(3, 4), i(3, 5)], {"dim": 0}), ([f(3, 4), i(4, 0)], {"dim": 1})],
+    "index_add": lambda f, i: [([f(3, 4), i(3, 5), f(5, 4)], {"dim": 0})],
+    "embedding": lambda f, i: [([i(7, 2, 3), f(7, 4)], {}), ([i(7, 3).astype(np.int32), f(7, 4)], {"padding_idx": 0})],
+    "embedding_grad": lambda f, i: [([f(2, 3, 4), i(7, 2, 3)], {"num_embeddings": 7, "padding_idx": 1})],
+    "one_hot": lambda f, i: [([i(5, 2, 3)], {"num_classes": 5}), ([i(3)], {"num_classes": 3})],
     "index": lambda f, i: [
-        ([f(4, 5, 6), i(4, 3), i(6, 2, 3)], dict(dims=(0, 2))),
-        ([f(4, 5), i(5, 2, 2)], dict(dims=(1,))),
+        ([f(4, 5, 6), i(4, 3), i(6, 2, 3)], {"dims": (0, 2)}),
+        ([f(4, 5), i(5, 2, 2)], {"dims": (1,)}),
     ],
     "index_put": lambda f, i: [
-        ([f(4, 5, 6), i(4, 3), i(6, 2, 3), f(2, 3, 5)], dict(dims=(0, 2))),
-        ([f(4, 5, 6), i(4, 3), i(6, 2, 3), f(2, 3, 5)], dict(dims=(0, 2), accumulate=True)),
+        ([f(4, 5, 6), i(4, 3), i(6, 2, 3), f(2, 3, 5)], {"dims": (0, 2)}),
+        ([f(4, 5, 6), i(4, 3), i(6, 2, 3), f(2, 3, 5)], {"dims": (0, 2), "accumulate": True}),
     ],
     "cumsum": _scan,
     "cumprod": _scan,
     "sort": lambda f, i: [
         ([i(4, 3, 40)], {}),
-        ([i(4, 40, 2)], dict(dim=0, descending=True)),
-        ([f(2, 33)[:, ::-1]], dict(dim=1)),
+        ([i(4, 40, 2)], {"dim": 0, "descending": True}),
+        ([f(2, 33)[:, ::-1]], {"dim": 1}),
         ([f(3, 0)], {}),
         ([f()], {}),
     ],
@@ -196,6 +201,6 @@ _CALLS: dict[str, Calls] = {
     "max_pool2d_place": _pool,
     "sum_pool2d": _pool,
     "sum_pool2d_grad": lambda f, i: [([f(2, 3, 4, 5)], dict(_POOL, input_size=(2, 3, 7, 8)))],
-    "adaptive_sum_pool2d": lambda f, i: [([f(2, 3, 7, 8)], dict(output_size=(3, 3)))],
-    "adaptive_sum_pool2d_grad": lambda f, i: [([f(2, 3, 3, 3)], dict(input_size=(2, 3, 7, 8)))],
+    "adaptive_sum_pool2d": lambda f, i: [([f(2, 3, 7, 8)], {"output_size": (3, 3)})],
+    "adaptive_sum_pool2d_grad": lambda f, i: [([f(2, 3, 3, 3)], {"input_size": (2, 3, 7, 8)})],
 }

@@ -21,6 +21,8 @@ from ingot.ir.types import TensorType
 __all__ = ["calls", "record", "run", "session"]
 
 LEAF = {"kind": "leaf"}
+_STATES = onnxruntime.capi.onnxruntime_pybind11_state
+_MISSING = (_STATES.NotImplemented, _STATES.RuntimeException)
 
 
 def record(graph: Graph, state: Mapping[str, np.ndarray] | None = None, result: Any = None) -> ProgramRecord:
@@ -73,8 +75,8 @@ def run(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> tuple[list[n
     if _runtime_takes(feeds, model):
         try:
             return session(model).run(None, feeds), "runtime"
-        except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
-            pass  # it has no kernel for an operator in this dtype
+        except _MISSING:
+            pass  # it has no kernel for an operator in this dtype, and says so at load or at run time
     return ReferenceEvaluator(model).run(None, feeds), "reference"
 
 

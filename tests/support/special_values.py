@@ -6,7 +6,6 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-
 from ingot.ir.dtypes import DType
 
 __all__ = ["special_values", "ulps_apart", "worst_difference"]

@@ -1,0 +1,28 @@
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef uint8_t u8;
+typedef int8_t i8;
+typedef int16_t i16;
+typedef int32_t i32;
+typedef int64_t i64;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef uint16_t f16, bf16;
+typedef float f32;
+typedef double f64;
+
+static inline u32 bits_of_f32(f32 x) { u32 bits; memcpy(&bits, &x, 4); return bits; }
+static inline f32 f32_of_bits(u32 bits) { f32 x; memcpy(&x, &bits, 4); return x; }
+
+i32 cumsum(i64 *restrict y0, i64 y0_s0, i64 y0_s1, const i32 *restrict x0, i64 x0_s0, i64 x0_s1, i64 n0) {
+    for (i64 i1 = 0; i1 < 4; ++i1) {
+        i64 sum = 0;
+        for (i64 k = 0; k < n0; ++k) {
+            sum = k == 0 ? (i64)x0[k * x0_s0 + i1 * x0_s1] : (i64)((u64)sum + (u64)(i64)x0[k * x0_s0 + i1 * x0_s1]);
+            y0[k * y0_s0 + i1 * y0_s1] = sum;
+        }
+    }
+    return 0;
+}
