@@ -111,7 +111,9 @@ class FunctionWriter:
         sizes: Sequence[Size],
     ) -> None:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or is_reserved(name):
-            raise ArgumentError(f"not a name for an emitted function: {name!r}", expected="an identifier that emitted text does not use")
+            raise ArgumentError(
+                f"not a name for an emitted function: {name!r}", expected="an identifier that emitted text does not use"
+            )
         self.dialect = dialect
         self.name = name
         self.operands = tuple(operands)

@@ -63,6 +63,8 @@ class LoopCall:
         type_ = self.source.operands[i]
         if not isinstance(type_, TensorType):
             return value
+        if isinstance(value, np.generic):
+            value = np.asarray(value)
         if not isinstance(value, np.ndarray) or value.dtype != type_.dtype.np:
             found = getattr(value, "dtype", type(value).__name__)
             raise DTypeError(f"{self.source.name}: operand {i} is {found}", expected=str(type_))

@@ -90,7 +90,7 @@ def _write(target: Tensor, array: Any) -> Tensor:
     except ValueError:
         if not out.flags.writeable:
             raise ShapeError(
-                "an in-place change of an expanded view: several elements share memory",
+                "an in-place change of an expanded view, whose elements share memory, or of read-only memory",
                 location=here(),
                 advice="clone() it first",
             ) from None

@@ -11,30 +11,40 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..backends.backend import get_backend
 from ..ir.arrays import is_array
 from ..ir.binding import bind_sizes
-from ..ir.errors import ArgumentError, CaptureError, GradientError
+from ..ir.errors import ArgumentError, CaptureError, GradientError, ShapeError
 from ..ir.graph import Graph
 from ..ir.locations import here
 from ..ir.program import LedgerEntry, ProgramRecord, Signature, flatten, unflatten
-from ..passes import INFERENCE, partition, run_pipeline
+from ..passes import SIMPLIFY, partition, run_pipeline
 from .mode import mode
 from .tensor_base import TensorBase, wrap
 
 __all__ = ["Program", "load"]
 
 
+class _Stages:
+    """One entry point on its way to a backend: what is derived from the state alone, and the graph to call."""
+
+    def __init__(self, graph: Graph) -> None:
+        simplified = graph.copy()
+        run_pipeline(simplified, SIMPLIFY)
+        self.prepare, self.main = partition(simplified)
+        run_pipeline(self.main, "fuse")
+
+
 class _Entry:
     """One entry point, compiled for one backend."""
 
-    def __init__(self, graph: Graph, backend: str) -> None:
-        self.graph = graph
-        prepare, main = partition(graph)
-        self.main = main
-        self.prepare = None if prepare is None else get_backend(backend).compile(prepare)
-        self.run = get_backend(backend).compile(main)
-        self.derived: tuple[Any, dict[str, Any]] | None = None
+    def __init__(self, stages: _Stages, backend: str) -> None:
+        self.main = stages.main
+        self.prepare = None if stages.prepare is None else get_backend(backend).compile(stages.prepare)
+        self.run = get_backend(backend).compile(stages.main)
+        self.derived: tuple[int, dict[str, Any]] | None = None
 
     def state(self, state: Mapping[str, Any], version: int) -> Mapping[str, Any]:
         """State with what is derived from it alone, which is computed once per version of the state."""
@@ -66,7 +76,7 @@ class Program:
     def __init__(self, record: ProgramRecord, *, backend: str = "numpy") -> None:
         self.record = record
         self.backend = get_backend(backend).name
-        self._optimized: dict[str, Graph] = {}
+        self._staged: dict[str, _Stages] = {}
         self._entries: dict[tuple[str, str], _Entry] = {}
         self._version = 0
         self._lock = threading.Lock()
@@ -97,8 +107,32 @@ class Program:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Parameters, buffers and keys by name, as tensors that share the program's memory."""
-        return {key: wrap(array) for key, array in self.record.state.items()}
+        """Parameters, buffers and keys by name, as tensors that can be read; `load_state_dict` changes them."""
+        return {key: wrap(_read_only(array)) for key, array in self.record.state.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The same as `state`."""
+        return self.state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over new values for all or some of the state; nothing changes unless all of them fit.
+
+        Raises:
+            ArgumentError: for a name that the program does not have.
+            ShapeError: for a value of other sizes or dtype.
+        """
+        new = {}
+        for key, value in state_dict.items():
+            if key not in self.record.state:
+                raise ArgumentError(f"load_state_dict: the program has no state {key!r}", location=here())
+            old = self.record.state[key]
+            array = value._array if isinstance(value, TensorBase) else value
+            if array.shape != old.shape or array.dtype != old.dtype:
+                found = f"{array.dtype}{list(array.shape)}"
+                expected = f"{old.dtype}{list(old.shape)}"
+                raise ShapeError(f"load_state_dict: {key!r} does not fit", expected=expected, found=found)
+            new[key] = array.copy()
+        self._replace(new)
 
     @property
     def ledger(self) -> list[LedgerEntry]:
@@ -107,22 +141,19 @@ class Program:
 
     @property
     def optimized(self) -> Graph:
-        """The main entry point's graph after the passes."""
-        return self._optimize(self._entry_name(None))
+        """The main entry point's graph after the passes. What follows from the state alone is read as state of its
+        own (`"%derived.0"`): it is computed once for each version of the state."""
+        return self._stages(self._entry_name(None)).main
 
-    def _optimize(self, entry: str) -> Graph:
-        found = self._optimized.get(entry)
+    def _stages(self, entry: str) -> _Stages:
+        found = self._staged.get(entry)
         if found is None:
-            found = self.record.graphs[entry].copy()
-            run_pipeline(found, INFERENCE)
-            self._optimized[entry] = found
+            found = self._staged[entry] = _Stages(self.record.graphs[entry])
         return found
 
     def code(self, backend: str | None = None, entry: str | None = None) -> str:
-        """The source text that a backend emits."""
-        graph = self._optimize(self._entry_name(entry))
-        _, main = partition(graph)
-        return get_backend(backend or self.backend).emit(main).text
+        """The source text that a backend emits for the optimised graph."""
+        return get_backend(backend or self.backend).emit(self._stages(self._entry_name(entry)).main).text
 
     def __repr__(self) -> str:
         entries = ", ".join(f"{name}({', '.join(s.parameters)})" for name, s in self.record.signatures.items())
@@ -150,15 +181,26 @@ class Program:
         """Call an entry point on the flat arrays of its graph's inputs; gives the flat outputs."""
         compiled = self._entries.get((entry, self.backend)) or self._compile(entry)
         sizes = bind_sizes(compiled.main, arrays)
-        outputs, updates = compiled.run(arrays, compiled.state(self.record.state, self._version), sizes)
+        state, version = self._current
+        outputs, updates = compiled.run(arrays, compiled.state(state, version), sizes)
         if updates:
-            with self._lock:
-                self.record.state.update(updates)
-                self._version += 1
+            self._replace(updates)
         return outputs
 
+    @property
+    def _current(self) -> tuple[dict[str, Any], int]:
+        """The state and its version, which belong together."""
+        with self._lock:
+            return self.record.state, self._version
+
+    def _replace(self, values: Mapping[str, Any]) -> None:
+        """Put new arrays into the state: a new dict, so that calls under way keep theirs."""
+        with self._lock:
+            self.record.state = {**self.record.state, **values}
+            self._version += 1
+
     def _compile(self, entry: str) -> _Entry:
-        found = _Entry(self._optimize(entry), self.backend)
+        found = _Entry(self._stages(entry), self.backend)
         self._entries[entry, self.backend] = found
         return found
 
@@ -206,6 +248,13 @@ class Program:
         """The same program, sharing its state, on another backend."""
         found = Program(self.record, backend=backend)
         return found
+
+
+def _read_only(array: Any) -> Any:
+    view = array.view()
+    if isinstance(view, np.ndarray):
+        view.setflags(write=False)
+    return view
 
 
 def show_tree(tree: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .attributes import attribute_text, same_attribute
 from .block import Block
+from .gc_pause import paused_gc
 from .graph import Graph
 from .graph_sizes import size_bounds
 from .node import Node
@@ -15,6 +16,7 @@ from .value import Value
 __all__ = ["first_difference"]
 
 
+@paused_gc()
 def first_difference(a: Graph, b: Graph, *, names: bool, locations: bool) -> str | None:
     """What `same_graph` returns; takes time in proportion to the graphs, however deep they are."""
     return next(_Comparison(names, locations).graphs(a, b), None)
@@ -75,15 +77,16 @@ class _Comparison:
         if len(a.outputs) != len(b.outputs):
             yield f"the numbers of outputs differ: {a} and {b}"
         for x, y in zip(a.outputs, b.outputs, strict=True):
-            yield from self.values(f"output {x.index} of {a}", x, y)
+            if (found := self.value(x, y)) is not None:
+                yield _differ(f"output {x.index} of {a}", *found)
         if self.locations and a.location != b.location:
             yield f"the locations of {a} differ: {a.location!r} and {b.location!r}"
         if self.locations and a.path != b.path:
             yield f"the module paths of {a} differ: {a.path!r} and {b.path!r}"
         if len(a.blocks) != len(b.blocks):
             yield f"the numbers of blocks of {a} differ: {len(a.blocks)} and {len(b.blocks)}"
-        for i, (x_block, y_block) in enumerate(zip(a.blocks, b.blocks, strict=True)):
-            yield from self.params(f"block{i} of {a}: parameter", x_block, y_block)
+        for x_block, y_block in zip(a.blocks, b.blocks, strict=True):
+            yield from self.params(f"a block of {a.op.name}: parameter", x_block, y_block)
 
     def attributes(self, a: Node, b: Node) -> Iterator[str]:
         if a.attrs.keys() != b.attrs.keys():
@@ -97,16 +100,24 @@ class _Comparison:
         if len(a.params) != len(b.params):
             yield f"{what}: the numbers differ, {len(a.params)} and {len(b.params)}"
         for x, y in zip(a.params, b.params, strict=True):
-            yield from self.values(f"{what} {x.index}", x, y)
-            if self.locations and x.location != y.location:
-                yield f"the locations of {what} {x.index} differ: {x.location!r} and {y.location!r}"
+            found = self.value(x, y)
+            if found is None and self.locations and x.location != y.location:
+                found = "locations", repr(x.location), repr(y.location)
+            if found is not None:
+                yield _differ(f"{what} {x.index}", *found)
 
-    def values(self, what: str, a: Value, b: Value) -> Iterator[str]:
+    def value(self, a: Value, b: Value) -> tuple[str, str, str] | None:
+        """What differs between two values that stand for each other from now on, and how it is in each."""
         self.partner[a] = b
         if a.type is not b.type and a.type != b.type:
-            yield f"the types of {what} differ: {a.type} and {b.type}"
+            return "types", str(a.type), str(b.type)
         if self.names and a.name != b.name:
-            yield f"the names of {what} differ: %{a.name} and %{b.name}"
+            return "names", f"%{a.name}", f"%{b.name}"
+        return None
+
+
+def _differ(where: str, what: str, a: str, b: str) -> str:
+    return f"the {what} of {where} differ: {a} and {b}"
 
 
 def _attribute(value: Any) -> str:

@@ -123,16 +123,25 @@ def size_bounds(graph: Graph) -> dict[str, Bounds]:
     return found
 
 
-def _occurrences(graph: Graph) -> Iterable[SizeExpr]:
-    seen: set[int] = set()
-    for value in graph.values():
-        if id(value.type) not in seen:
-            seen.add(id(value.type))
-            yield from size_variables(value.type)
-    for node in graph.nodes():
-        for attribute in node.attrs.values():
-            if type(attribute) is SizeExpr or type(attribute) is tuple:
-                yield from attribute_variables(attribute)
+def _occurrences(graph: Graph) -> Iterator[SizeExpr]:
+    seen: set[int] = set()  # types by identity: most are met again and again
+    for block in graph.blocks():
+        for param in block.params:
+            yield from _new_variables(param.type, seen)
+        for node in block.nodes:
+            for output in node.outputs:
+                if id(output.type) not in seen:
+                    yield from _new_variables(output.type, seen)
+            for attribute in node.attrs.values():
+                if type(attribute) is SizeExpr or type(attribute) is tuple:
+                    yield from attribute_variables(attribute)
     for assumption in graph.assumptions:
         yield from variables(assumption.relation.left)
         yield from variables(assumption.relation.right)
+
+
+def _new_variables(type_: Type, seen: set[int]) -> list[SizeExpr]:
+    if id(type_) in seen:
+        return []
+    seen.add(id(type_))
+    return size_variables(type_)

@@ -291,15 +291,16 @@ class OneCycleLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        if self.last_epoch >= self.total_steps:
-            raise ArgumentError(f"OneCycleLR: step {self.last_epoch + 1} of {self.total_steps}")
+        if self.last_epoch > self.total_steps:  # one step behind each of the optimizer's is right
+            raise ArgumentError(f"OneCycleLR: step {self.last_epoch} of {self.total_steps}")
         return [self._at(points) for points in self._points]
 
     def _at(self, points: list[tuple[float, float]]) -> float:
         ends = [end for end, _ in points[1:]]
         i = min(bisect.bisect_left(ends, self.last_epoch), len(ends) - 1)
         (start, first), (end, last) = points[i], points[i + 1]
-        return _ANNEAL[self.anneal_strategy](first, last, (self.last_epoch - start) / (end - start))
+        share = min(1.0, (self.last_epoch - start) / (end - start))
+        return _ANNEAL[self.anneal_strategy](first, last, share)
 
 
 def _cycle(total: int, up: float, top: float, div: float, final_div: float, three: bool) -> list[tuple[float, float]]:

@@ -11,13 +11,14 @@ from .freeze import freeze
 from .instruments import KEYS, Instrument, Limit, Print, Reproducer, Time, Verify, Why
 from .manager import run_pipeline
 from .partition import partition
-from .pipeline import INFERENCE, TRAINING, Pipeline, Stage, parse_pipeline
+from .pipeline import INFERENCE, SIMPLIFY, TRAINING, Pipeline, Stage, parse_pipeline
 from .registered import Pass, all_passes, find_pass, register_pass, unregister_pass
 from .rewrite import Rewriter, Rule, RuleSet, rule
 
 __all__ = [
     "INFERENCE",
     "KEYS",
+    "SIMPLIFY",
     "TRAINING",
     "Instrument",
     "Limit",

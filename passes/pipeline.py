@@ -18,9 +18,12 @@ from typing import Any, Final
 from ..ir.errors import ParseError, UnsupportedError
 from .registered import OptionKind, Pass, find_pass, option_kinds
 
-__all__ = ["INFERENCE", "TRAINING", "Pipeline", "Stage", "parse_pipeline"]
+__all__ = ["INFERENCE", "SIMPLIFY", "TRAINING", "Pipeline", "Stage", "parse_pipeline"]
 
-INFERENCE: Final = "canonicalize{inference=true},fold,cse,fold_batch_norm,canonicalize,dce,fuse"
+SIMPLIFY: Final = "canonicalize{inference=true},fold,cse,fold_batch_norm,canonicalize,dce"
+"""For a program that runs and is not differentiated, as far as `partition` wants it."""
+
+INFERENCE: Final = SIMPLIFY + ",fuse"
 """What makes a graph that will not be differentiated quick."""
 
 TRAINING: Final = "canonicalize,fold,cse,dce,fuse"

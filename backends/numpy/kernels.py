@@ -196,9 +196,11 @@ def fused_kernel(
         terms[value] = Array(operand, type_.dtype) if is_array else Number(type_.dtype, text=operand)
     for node in nodes:
         terms[node.output] = node_terms(program, node, terms, size)
-    return _Writer(name, program, function).write(
-        parameters, [Output(out, terms[v], _last_read(program, out)) for out, v in zip(outs, outputs, strict=True)]
-    )
+    ends = [terms[value] for value in outputs]
+    # An operand that is handed out as it is, is copied by a step like any other: its memory may be another output's.
+    ends = [end if isinstance(end, Result) else program.add("cast", (end,), end.dtype) for end in ends]
+    finished = [Output(out, end, _last_read(program, out)) for out, end in zip(outs, ends, strict=True)]
+    return _Writer(name, program, function).write(parameters, finished)
 
 
 def _last_read(program: Program, name: str) -> int:
@@ -221,13 +223,12 @@ class _Writer:
         where = ""
         body: list[tuple[str, Node | None]] = []
         for step in self.program.steps:
-            here = place(step.origin.location, step.origin.path)
+            here = place(step.origin.location, step.origin.path) if step.origin is not None else ""
             if here and here != where:
                 body.append((f"    # {here}", None))
                 where = here
             body.append((f"    {step_line(step, self.text, self.constant, self.function)}", step.origin))
-        for out, term in copies:
-            body.append((f'    np.copyto({out}, {self.text(term)}, casting="unsafe")', None))
+        body += [(f"    np.copyto({out}, {source})", None) for out, source in copies]
         names = [*(f"t{i}" for i in range(len(kernel.registers))), *self.constants.values(), *parameters]
         names += [output.name for output in outputs]
         body.insert(0, (f"def {self.name}({', '.join(names)}):", None))

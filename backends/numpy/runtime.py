@@ -148,7 +148,7 @@ def select(condition: Any, a: Any, b: Any, out: Any, mask: Any) -> None:
     """out = a where the condition holds, else b; None stands for zero.
 
     Works on the bits, since NumPy's own `where` stumbles over each element that it did not predict. `mask` is an
-    integer array of out's shape and itemsize. `out` may be a or b.
+    integer array of out's shape and itemsize. `out` may be a or b; a and b are not the same array.
     """
     bits = mask.dtype
     to = out.view(bits)
@@ -160,14 +160,14 @@ def select(condition: Any, a: Any, b: Any, out: Any, mask: Any) -> None:
         np.subtract(mask, 1, out=mask)
         np.bitwise_and(b.view(bits), mask, out=to)
     else:
-        keep, change = (a, b) if out is b else (b, a)
-        if keep is b:
-            np.negative(mask, out=mask)
-        else:
+        # Where they differ, by what was not written over: b ^ ((a ^ b) & m), or a ^ ((a ^ b) & ~m).
+        if out is b:
             np.subtract(mask, 1, out=mask)
+        else:
+            np.negative(mask, out=mask)
         np.bitwise_xor(a.view(bits), b.view(bits), out=to)
         np.bitwise_and(to, mask, out=to)
-        np.bitwise_xor(to, keep.view(bits), out=to)
+        np.bitwise_xor(to, (a if out is b else b).view(bits), out=to)
 
 
 # ------------------------------------------------------------------------------------------------------------ nests

@@ -62,14 +62,14 @@ class Step:
 
 @dataclass(slots=True)
 class Output:
-    """An output array, and the term that ends up in it.
+    """An output array, and the result that ends up in it.
 
     `after` is the last step at which something else needs what lies in that memory: an operand that the output
     takes the place of. -1 where it is free from the beginning.
     """
 
     name: str
-    term: Term
+    term: Result
     after: int = -1
 
 
@@ -84,8 +84,8 @@ class Program:
 
     steps: list[Step] = field(default_factory=list)
 
-    def add(self, op: str, args: tuple[Term, ...], dtype: DType, origin: Any = None) -> Term:
-        """The term for one more step."""
+    def add(self, op: str, args: tuple[Term, ...], dtype: DType, origin: Any = None) -> Result:
+        """What one more step computes."""
         self.steps.append(Step(op, args, dtype, origin))
         return Result(len(self.steps) - 1, dtype)
 
@@ -126,6 +126,8 @@ class Program:
         if all(isinstance(arg, Number) and not arg.text for arg in args):
             constants = tuple(Const(arg.value, arg.dtype) for arg in args)  # type: ignore[union-attr]
             return Number(node.dtype, value=_folded(Expr(node.op, constants, node.dtype)))
+        if node.op == "where" and args[1] == args[2]:  # `select` needs two arrays
+            return args[1]
         return self.add(node.op, args, node.dtype, origin)
 
 
@@ -146,7 +148,7 @@ class _Register:
     due: int | None = None  # for an output: the step that computes it
 
 
-def assign(program: Program, outputs: Sequence[Output], new: Callable[[DType], str]) -> list[tuple[str, Term]]:
+def assign(program: Program, outputs: Sequence[Output], new: Callable[[DType], str]) -> list[tuple[str, str]]:
     """Give every step a register, and every `where` a mask.
 
     A step may write over an operand that it is the last to read: NumPy's functions work element by element.
@@ -155,14 +157,13 @@ def assign(program: Program, outputs: Sequence[Output], new: Callable[[DType], s
         new: makes another register.
 
     Returns:
-        the copies that are left: output names and the terms to copy there, after all steps.
+        the copies that are left: names of outputs and of what to copy there, after all steps.
     """
     last = _last_uses(program, outputs)
-    registers = [_Register(o.name, _dtype_of(o), o.after, _due(o)) for o in outputs]
+    registers = [_Register(o.name, o.term.dtype, o.after, o.term.step) for o in outputs]
     targets: dict[int, _Register] = {}
     for output, register in zip(outputs, registers, strict=True):
-        if isinstance(output.term, Result):
-            targets.setdefault(output.term.step, register)
+        targets.setdefault(output.term.step, register)
     names: dict[int, str] = {}
     for i, step in enumerate(program.steps):
         if step.op == "where":
@@ -173,22 +174,7 @@ def assign(program: Program, outputs: Sequence[Output], new: Callable[[DType], s
             found = _free(registers, step.dtype, i, last[i], new)
         found.busy = last[i]
         step.register = names[i] = found.name
-    copies: list[tuple[str, Term]] = []
-    for output in outputs:
-        term = output.term
-        if not isinstance(term, Result):
-            copies.append((output.name, term))
-        elif names[term.step] != output.name:
-            copies.append((output.name, Array(names[term.step], term.dtype)))
-    return copies
-
-
-def _dtype_of(output: Output) -> DType:
-    return output.term.dtype
-
-
-def _due(output: Output) -> int:
-    return output.term.step if isinstance(output.term, Result) else 1 << 60
+    return [(o.name, names[o.term.step]) for o in outputs if names[o.term.step] != o.name]
 
 
 def _last_uses(program: Program, outputs: Sequence[Output]) -> list[int]:
@@ -198,8 +184,7 @@ def _last_uses(program: Program, outputs: Sequence[Output]) -> list[int]:
             if isinstance(arg, Result):
                 last[arg.step] = i
     for output in outputs:
-        if isinstance(output.term, Result):
-            last[output.term.step] = 1 << 60
+        last[output.term.step] = 1 << 60
     return last
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..dtypes import float32
 from ..errors import ArgumentError, ExportError
 from ..families import composite, nest
 from ..nest import as_index
@@ -68,7 +67,7 @@ def _wide(np: Any, x: Any) -> Any:
 
 def _buffer(np: Any, scratch: Any, place: Any, shape: Any, dtype: Any) -> Any:
     """An array of the given sizes, in scratch memory where there is some."""
-    if scratch is None:
+    if not scratch:
         return np.empty(shape, dtype)
     return scratch[place].reshape(shape)
 
@@ -102,22 +101,31 @@ def _rows(np: Any, x: Any, kernel: Any, counts: Any, stride: Any, padding: Any, 
     return found.reshape(n * oh * ow, kh * kw * c)
 
 
-def _columns(np: Any, x: Any, kernel: Any, counts: Any, stride: Any, padding: Any, dilation: Any, scratch: Any) -> Any:
-    """All windows as columns: (C*kh*kw, N*H'*W')."""
+def _stacks(
+    np: Any, x: Any, kernel: Any, counts: Any, stride: Any, padding: Any, dilation: Any, groups: Any, scratch: Any
+) -> Any:
+    """All windows as a stack of columns, one for every image and group: (N, groups, C/groups*kh*kw, H'*W')."""
     n, c, h, w = x.shape
     (kh, kw), (oh, ow), (sh, sw), (ph, pw), (dh, dw) = kernel, counts, stride, padding, dilation
-    wide = x
+    depth = c // groups * kh * kw
+    wide = x.astype(_wide(np, x), copy=False)
+    if _is_pointwise(kernel, stride, padding):
+        return wide.reshape(n, groups, depth, oh * ow)
     if ph or pw:
         wide = _buffer(np, scratch, 0, (n, c, h + 2 * ph, w + 2 * pw), _wide(np, x))
         wide.fill(0)
         wide[:, :, ph : ph + h, pw : pw + w] = x
-    found = _buffer(np, scratch, 1, (c, kh, kw, n, oh, ow), _wide(np, x))
+    found = _buffer(np, scratch, 1, (n, c, kh, kw, oh, ow), _wide(np, x))
     for i in range(kh):
         for j in range(kw):
             top, left = i * dh, j * dw
-            part = wide[:, :, top : top + sh * (oh - 1) + 1 : sh, left : left + sw * (ow - 1) + 1 : sw]
-            found[:, i, j] = part.transpose(1, 0, 2, 3)
-    return found.reshape(c * kh * kw, n * oh * ow)
+            found[:, :, i, j] = wide[:, :, top : top + sh * (oh - 1) + 1 : sh, left : left + sw * (ow - 1) + 1 : sw]
+    return found.reshape(n, groups, depth, oh * ow)
+
+
+def _is_pointwise(kernel: Any, stride: Any, padding: Any) -> Any:
+    """Whether every window is one element, and every element a window: nothing is gathered."""
+    return tuple(kernel) == (1, 1) and tuple(stride) == (1, 1) and tuple(padding) == (0, 0)
 
 
 def _finished(np: Any, found: Any, b: Any, dtype: Any, out: Any) -> Any:
@@ -125,33 +133,13 @@ def _finished(np: Any, found: Any, b: Any, dtype: Any, out: Any) -> Any:
     if out is None:
         out = np.empty(found.shape, dtype)
     if b is None:
-        out[...] = found
+        if out is not found:
+            out[...] = found
     elif dtype == found.dtype:
         np.add(found, b[:, None, None], out=out)
     else:
         out[...] = found + b.astype(found.dtype)[:, None, None]
     return out
-
-
-def _stacks(
-    np: Any, x: Any, kernel: Any, counts: Any, stride: Any, padding: Any, dilation: Any, groups: Any, scratch: Any
-) -> Any:
-    """All windows as a stack of columns, one for every image and group: (N, groups, C/groups*kh*kw, H'*W')."""
-    (kh, kw), (oh, ow), (sh, sw), (dh, dw), (ph, pw) = kernel, counts, stride, dilation, padding
-    n, c, h, w = x.shape
-    depth = c // groups * kh * kw
-    if kh == kw == 1 and stride == (1, 1) and padding == (0, 0):
-        return x.astype(_wide(np, x), copy=False).reshape(n, groups, depth, oh * ow)
-    if ph or pw:
-        wide = _buffer(np, scratch, 0, (n, c, h + 2 * ph, w + 2 * pw), _wide(np, x))
-        wide.fill(0)
-        wide[:, :, ph : ph + h, pw : pw + w] = x
-        x = wide
-    found = _buffer(np, scratch, 1, (n, c, kh, kw, oh, ow), _wide(np, x))
-    by_image, by_channel, by_row, by_column = x.strides
-    steps = (by_image, by_channel, dh * by_row, dw * by_column, sh * by_row, sw * by_column)
-    found[...] = np.lib.stride_tricks.as_strided(x, (n, c, kh, kw, oh, ow), steps)
-    return found.reshape(n, groups, depth, oh * ow)
 
 
 def _forward(
@@ -161,26 +149,26 @@ def _forward(
         raise ValueError("conv2d: operands do not fit")
     if b is not None and (b.shape != w.shape[:1] or b.dtype != x.dtype):
         raise ValueError("conv2d: bias does not fit")
-    kernel, n, o, dtype = w.shape[2:], x.shape[0], w.shape[0], _wide(np, x)
+    kernel = w.shape[2:]
     counts = _counts(x, kernel, stride, padding, dilation)
     if min(counts) < 1:
         raise ValueError("conv2d: the kernel is larger than the padded input")
-    weight = w.astype(dtype, copy=False)
-    if _gathers_rows(x.shape[1], kernel, counts, stride, groups):
+    n, c, o = x.shape[0], x.shape[1], w.shape[0]
+    weights = w.astype(_wide(np, x), copy=False)
+    if not _is_pointwise(kernel, stride, padding) and _gathers_rows(c, kernel, counts, stride, groups):
         rows = _rows(np, x, kernel, counts, stride, padding, dilation, scratch)
-        found = _buffer(np, scratch, 2, (len(rows), o), dtype)
-        np.matmul(rows, weight.transpose(2, 3, 1, 0).reshape(-1, o), out=found)
-        return _finished(np, found.reshape(n, *counts, o).transpose(0, 3, 1, 2), b, x.dtype, out)
-    # A product for each image reads its columns while they are in cache, and writes the result where it belongs.
+        matrix = weights.transpose(2, 3, 1, 0).reshape(rows.shape[1], o)
+        total = _buffer(np, scratch, 2, (rows.shape[0], o), rows.dtype)
+        found = np.matmul(rows, matrix, out=total).reshape(n, *counts, o).transpose(0, 3, 1, 2)
+        return _finished(np, found, b, x.dtype, out)
     stacks = _stacks(np, x, kernel, counts, stride, padding, dilation, groups, scratch)
-    direct = out is not None and out.dtype == dtype
-    place = out.reshape(n, groups, o // groups, counts[0] * counts[1]) if direct else None
-    found = np.matmul(weight.reshape(groups, o // groups, -1), stacks, out=place).reshape(n, o, *counts)
-    if b is not None:
-        found += b.astype(dtype, copy=False)[:, None, None]
-    if direct:
-        return out
-    return found if out is None and x.dtype == dtype else _finished(np, found, None, x.dtype, out)
+    rows = weights.reshape(groups, o // groups, stacks.shape[2])
+    if out is None or out.dtype != rows.dtype:
+        found = np.matmul(rows, stacks).reshape(n, o, *counts)
+        return _finished(np, found, b, x.dtype, found if out is None and x.dtype == found.dtype else out)
+    # A product for each image reads its columns while they are in cache, and writes the result where it belongs.
+    np.matmul(rows, stacks, out=out.reshape(n, groups, o // groups, counts[0] * counts[1]))
+    return _finished(np, out, b, x.dtype, out)
 
 
 def convolution2d_fast(
@@ -260,14 +248,15 @@ def conv2d_weight_grad_fast(
         raise ValueError("conv2d_weight_grad: operands do not fit")
     c = x.shape[1]
     dtype = _wide(np, x)
-    slopes = g.astype(dtype, copy=False).transpose(1, 0, 2, 3).reshape(groups, o // groups, n * oh * ow)
     if _gathers_rows(c, kernel_size, (oh, ow), stride, groups):
+        slopes = g.astype(dtype, copy=False).transpose(1, 0, 2, 3).reshape(o, n * oh * ow)
         rows = _rows(np, x, kernel_size, (oh, ow), stride, padding, dilation, scratch)
-        found = np.matmul(slopes[0], rows).reshape(o, *kernel_size, c).transpose(0, 3, 1, 2)
+        found = np.matmul(slopes, rows).reshape(o, *kernel_size, c).transpose(0, 3, 1, 2)
     else:
-        columns = _columns(np, x, kernel_size, (oh, ow), stride, padding, dilation, scratch)
-        columns = columns.reshape(groups, columns.shape[0] // groups, n * oh * ow)
-        found = np.matmul(slopes, columns.transpose(0, 2, 1)).reshape(o, c // groups, *kernel_size)
+        stacks = _stacks(np, x, kernel_size, (oh, ow), stride, padding, dilation, groups, scratch)
+        slopes = g.astype(dtype, copy=False).reshape(n, groups, o // groups, oh * ow)
+        found = np.add.reduce(np.matmul(slopes, stacks.transpose(0, 1, 3, 2)), axis=0)
+        found = found.reshape(o, c // groups, *kernel_size)
     return _finished(np, found, None, g.dtype, out)
 
 
@@ -277,22 +266,26 @@ def conv2d_weight_grad_fast(
 def _window_scratch(input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[TensorType, TensorType, Size]:
     n, c, h, w = input.sizes
     counts = tuple(map(window_count, input.sizes[2:], kernel, stride, padding, dilation))
-    dtype = input.dtype if input.dtype.itemsize > 2 else float32
     framed = product([n, c, h + 2 * padding[0], w + 2 * padding[1]])
     places = product([n, *counts])
+    dtype = input.dtype
     return TensorType(dtype, (framed,)), TensorType(dtype, (product([places, c, *kernel]),)), places
 
 
 def _forward_scratch(types: Sequence[Any], attrs: Mapping[str, Any]) -> tuple[TensorType, ...]:
-    """The framed input, the windows, the product."""
+    """The framed input, the windows, the product; none for halves, which are computed in a wider dtype."""
     input, weight = types[:2]
+    if input.dtype.itemsize == 2 or _is_pointwise(weight.sizes[2:], attrs["stride"], attrs["padding"]):
+        return ()
     stride, padding, dilation = attrs["stride"], attrs["padding"], attrs["dilation"]
     framed, windows, places = _window_scratch(input, weight.sizes[2:], stride, padding, dilation)
-    return framed, windows, TensorType(framed.dtype, (product([places, weight.sizes[0]]),))
+    return framed, windows, TensorType(input.dtype, (product([places, weight.sizes[0]]),))
 
 
 def _weight_grad_scratch(types: Sequence[Any], attrs: Mapping[str, Any]) -> tuple[TensorType, ...]:
-    """The framed input, the windows."""
+    """The framed input, the windows; none for halves, which are computed in a wider dtype."""
+    if types[1].dtype.itemsize == 2:
+        return ()
     stride, padding, dilation = attrs["stride"], attrs["padding"], attrs["dilation"]
     return _window_scratch(types[1], attrs["kernel_size"], stride, padding, dilation)[:2]
 

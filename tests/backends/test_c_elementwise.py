@@ -13,14 +13,15 @@ from ingot.backends import c
 from ingot.ir.dtypes import DType, bool_, by_short, float32, float64, int32
 from ingot.ir.errors import DTypeError, ShapeError
 from ingot.ir.families import elementwise_tree
-from ingot.ir.registry import Op, all_ops, lookup
+from ingot.ir.registry import Op, lookup
 from ingot.ir.scalar import Expr, walk
 from ingot.ir.types import BOOL, FLOAT, INT, TensorType, Type
+from loop_calls import Call, calls_of, check_call, printable_ops
 from special_values import special_values, worst_difference
 
 pytestmark = needs_c
 
-OPS = [op for op in all_ops() if op.kind == "elementwise" and op.name.startswith("ingot::")]
+OPS = [op for op in printable_ops() if op.kind == "elementwise"]
 
 ATTRIBUTES: dict[str, list[dict[str, Any]]] = {
     "cast": [{"dtype": dtype} for dtype in by_short.values()],
@@ -159,6 +160,18 @@ def _in_range(got: np.ndarray, want: np.ndarray, source: np.ndarray) -> tuple[np
     wide, info = source.astype(np.float64), np.iinfo(want.dtype)
     inside = np.isfinite(wide) & (wide > info.min - 1.0) & (wide < float(info.max))
     return got[inside], want[inside]
+
+
+@cache
+def sample_library() -> dict[str, list[Call]]:
+    return calls_of(OPS, (float32, int32, bool_), c.emit_op, load_together)
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.short)
+def test_samples(op: Op) -> None:
+    """The shared sample calls, which cover attributes, Python numbers and tensors without dimensions."""
+    for call in sample_library()[op.short]:
+        check_call(call)
 
 
 # -- layouts

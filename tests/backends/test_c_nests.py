@@ -18,12 +18,12 @@ from ingot.ir.errors import DTypeError, IndexOutOfRange, ShapeError
 from ingot.ir.registry import Op, lookup, unregister
 from ingot.ir.sizes import var
 from ingot.ir.types import TensorType, Type
-from loop_samples import LoopSample, loop_ops, loop_samples
+from loop_calls import Call, calls_of, check_call, printable_ops
 from special_values import special_values, worst_difference
 
 pytestmark = needs_c
 
-OPS = loop_ops()
+OPS = [op for op in printable_ops() if op.kind != "elementwise"]
 REDUCTIONS = ("sum", "prod", "amax", "amin", "any", "all", "argmax", "argmin", "max_dim", "min_dim")
 LINES = ("cumsum", "cumprod", "sort")
 
@@ -32,32 +32,28 @@ def results(found: Any) -> tuple[np.ndarray, ...]:
     return found if isinstance(found, tuple) else (found,)
 
 
+# -- the shared sample calls: some dtypes always, the others in the complete sweep
+
+FEW = tuple(by_short[short] for short in ("f32", "bf16", "i32", "bool"))
+OTHERS = tuple(dtype for dtype in by_short.values() if dtype not in FEW)
+
+
 @cache
-def library() -> dict[str, list[tuple[LoopSample, c.LoadedOp]]]:
-    """Every sample of every op, in one file."""
-    rng = np.random.default_rng(11)
-    samples = [(op, sample) for op in OPS for sample in loop_samples(op, rng)]
-    sources = [
-        c.emit_op(op, [type_of(x) for x in sample.inputs], sample.attrs, name=f"{op.short}_{i}")
-        for i, (op, sample) in enumerate(samples)
-    ]
-    found: dict[str, list[tuple[LoopSample, c.LoadedOp]]] = {op.short: [] for op in OPS}
-    for (op, sample), function in zip(samples, load_together(sources), strict=True):
-        found[op.short].append((sample, function))
-    return found
+def library(dtypes: tuple[DType, ...]) -> dict[str, list[Call]]:
+    return calls_of(OPS, dtypes, c.emit_op, load_together)
 
 
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.short)
 def test_samples(op: Op) -> None:
-    entries = library()[op.short]
-    assert entries, "no samples"
-    for sample, function in entries:
-        got = results(function(*sample.inputs))
-        for kernel in {op.kernel, op.extras.get("reference", op.kernel)}:
-            want = results(kernel(*sample.inputs, **sample.attrs))
-            for a, b in zip(got, want, strict=True):
-                found = worst_difference(a, b, ulps=4, absolute=16)
-                assert found is None, f"{[str(type_of(x)) for x in sample.inputs]} {sample.attrs}: {found}"
+    for call in library(FEW)[op.short]:
+        check_call(call)
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.short)
+def test_samples_of_the_other_dtypes(op: Op) -> None:
+    for call in library(OTHERS)[op.short]:
+        check_call(call)
 
 
 # -- special values

@@ -298,6 +298,25 @@ def test_compiled_results_are_the_same_bit_for_bit(net):
         assert np.array_equal(program(x).numpy(), first)
 
 
+def test_new_state_takes_effect_also_where_weights_were_folded(net):
+    net.eval()
+    program = trace(net, images(2), dynamic_shapes={"x": {0: "batch"}})
+    x = images(3)
+    before = program(x).numpy()
+    with pytest.raises(IngotError, match="read-only"):
+        program.state["bn.weight"].mul_(2)
+    with pytest.raises(ShapeError, match=r"bn.weight[\s\S]*\[4\]"):
+        program.load_state_dict({"fc.bias": ingot.ones(3), "bn.weight": ingot.ones(5)})
+    with pytest.raises(ArgumentError, match="bn.wieght"):
+        program.load_state_dict({"bn.wieght": ingot.ones(4)})
+    assert np.array_equal(program(x).numpy(), before)
+    with ingot.no_grad():
+        net.bn.weight.mul_(3)
+    program.load_state_dict({"bn.weight": net.bn.weight})
+    np.testing.assert_allclose(program(x).numpy(), net(x).detach().numpy(), atol=1e-6)
+    assert not np.array_equal(program(x).numpy(), before)
+
+
 def test_nested_capture_is_refused():
     def f(x):
         return trace(lambda y: y, x)(x)

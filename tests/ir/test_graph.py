@@ -543,27 +543,15 @@ def test_depth_costs_no_recursion():
 
 
 def deep(depth: int) -> Graph:
-    graph = Graph("deep")
-    x, c = graph.add_input("x", TYPE), graph.add_input("c", BOOL)
-    block = Block(graph)
-    block.set_returns([Builder(block).emit("relu", [x]).output])
+    """`prim::If` inside of `prim::If`, with a node beside each."""
+    lines = ["graph @deep(%x : f32[2], %c : bool) -> (f32[2]):"]
     for level in range(depth):
-        outer = graph.block if level == depth - 1 else Block(graph)
-        builder = Builder(outer)
-        if level:
-            builder.emit("exp", [x])
-        other = Block(graph)
-        other.set_returns([x])
-        result = builder.emit("prim::If", [c], types=[TYPE], blocks=[block, other]).output
-        if outer is not graph.block:
-            outer.set_returns([result])
-        block = outer
-    next(iter(reversed(graph.block.nodes))).move_to(InsertionPoint.end(graph.block))
-    for node in list(graph.block.nodes):
-        if not node.blocks:
-            node.move_to(InsertionPoint.start(node.block.nodes.last.blocks[0]))
-    graph.set_return([result])
-    return graph
+        lines += [f"%y{level} : f32[2] = prim::If(%c)", "block0():", f"%r{level} : f32[2] = ingot::relu(%x)"]
+    lines.append(f"-> (%r{depth - 1})")
+    for level in reversed(range(depth)):
+        lines += ["block1():", "-> (%x)", f"-> (%y{level})"]
+    lines[-1] = "return (%y0)"
+    return parse("\n".join(lines))
 
 
 def test_the_collector_pauses_and_resumes():

@@ -1,6 +1,7 @@
 """The node list: every line of its promise about iteration, links, order labels."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ class Line:
         forward = [node.output.name for node in self.nodes]
         assert forward == [node.output.name for node in reversed(self.nodes)][::-1]
         labels = [node.order for node in self.nodes]
-        assert all(p < q for p, q in zip(labels, labels[1:], strict=False))
+        assert all(p < q for p, q in pairwise(labels))
         assert len(self.nodes) == len(forward)
         return "".join(forward)
 
@@ -210,7 +211,7 @@ def test_labels_hold_out_when_nodes_crowd_at_one_spot(spot):
         line.add("n", point)
     labels = [node.order for node in line.nodes]
     assert len(labels) == count + 2
-    assert all(p < q for p, q in zip(labels, labels[1:], strict=False))
+    assert all(p < q for p, q in pairwise(labels))
 
 
 def test_relabelling_is_cheap_even_when_all_nodes_crowd_at_one_spot(monkeypatch):

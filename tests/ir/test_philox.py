@@ -25,10 +25,7 @@ from ingot.ir.philox import (
 )
 
 FLOATS = ["float16", "bfloat16", "float32", "float64"]
-KEYS = [
-    np.array(words, np.uint64)
-    for words in ([0, 0], [1, 2], [2**64 - 1, 2**64 - 1], [2**63, 0x123456789ABCDEF])
-]
+KEYS = [np.array(words, np.uint64) for words in ([0, 0], [1, 2], [2**64 - 1, 2**64 - 1], [2**63, 0x123456789ABCDEF])]
 KEY = seed_key(0)
 
 
@@ -304,9 +301,7 @@ def test_uniform_fills_its_range_evenly(dtype: str) -> None:
 def test_normal_has_its_moments(dtype: str) -> None:
     values = normal(KEY, N, dtype).astype(np.float64)
     for power, expected, deviation in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
-        assert abs((values**power).mean() - expected) < 4 * math.sqrt(deviation / N) + 0.01 * (
-            dtype == "bfloat16"
-        )
+        assert abs((values**power).mean() - expected) < 4 * math.sqrt(deviation / N) + 0.01 * (dtype == "bfloat16")
     assert abs(np.corrcoef(values[0::2], values[1::2])[0, 1]) < 4 / math.sqrt(N / 2)
     assert abs((np.abs(values) < 1).mean() - 0.6827) < 0.008
 

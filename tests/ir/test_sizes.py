@@ -544,9 +544,7 @@ def test_relation() -> None:
             assert relation.holds(values) == relation.flipped().holds(values)
 
 
-@pytest.mark.parametrize(
-    "text", ["H", "H == ", "== 0", "H == 0 == 0", "H = 0", "X == 0", "(H == 0)", "H <> 0"]
-)
+@pytest.mark.parametrize("text", ["H", "H == ", "== 0", "H == 0 == 0", "H = 0", "X == 0", "(H == 0)", "H <> 0"])
 def test_relation_parser_refuses(text: str) -> None:
     with pytest.raises(ParseError):
         parse_relation(text, {"H": H})
@@ -692,9 +690,7 @@ def test_assumptions_prove_themselves_later() -> None:
     assumed: list[SizeRelation] = []
     hints = {"B": 4, "T": 6, "H": 10, "W": 13}
     answers = [
-        AssumingContext.ask(context, *q)
-        for context in [AssumingContext(hints, assumed.append)]
-        for q in questions
+        AssumingContext.ask(context, *q) for context in [AssumingContext(hints, assumed.append)] for q in questions
     ]
     later = SizeContext(assumed)
     assert [later.ask(*question) for question in questions] == answers == [True] * 5

@@ -146,6 +146,6 @@ def test_mistakes_are_named(make, says):
 def test_a_cycle_has_an_end():
     optimizer = _optimizer()
     scheduler = OneCycleLR(optimizer, 1.0, total_steps=2)
-    scheduler.step()
+    assert _rates(optimizer, scheduler, 2)[1:] == pytest.approx([4e-6, 4e-6])
     with pytest.raises(ArgumentError, match="step 3 of 2"):
         scheduler.step()

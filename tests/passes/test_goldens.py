@@ -26,7 +26,7 @@ def test_wrong_graph(path: Path) -> None:
     check_wrong_graph(path)
 
 
-@pytest.mark.parametrize("pass_", all_passes(), ids=lambda pass_: pass_.name)
+@pytest.mark.parametrize("pass_", list(all_passes()), ids=lambda pass_: pass_.name)
 def test_a_pass_its_file_and_its_goldens_share_its_name(pass_) -> None:
     assert (ROOT / "passes" / f"{pass_.name}.py").is_file()
     assert pass_.run.__module__.endswith(f".{pass_.name}")

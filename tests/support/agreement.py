@@ -19,7 +19,7 @@ def difference(a: Any, b: Any) -> float:
         return float("inf")
     if not finite.any():
         return 0.0
-    return float(np.max(np.abs(x - y)[finite]) / max(1.0, float(np.max(np.abs(y[finite])))))
+    return float(np.max(np.abs(x[finite] - y[finite])) / max(1.0, float(np.max(np.abs(y[finite])))))
 
 
 def disagreement(a: Any, b: Any, tolerance: float | None = None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -77,7 +78,8 @@ def run(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> tuple[list[n
             return session(model).run(None, feeds), "runtime"
         except _MISSING:
             pass  # it has no kernel for an operator in this dtype, and says so at load or at run time
-    return ReferenceEvaluator(model).run(None, feeds), "reference"
+    with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+        return ReferenceEvaluator(model).run(None, feeds), "reference"
 
 
 def _runtime_takes(feeds: Mapping[str, np.ndarray], model: onnx.ModelProto) -> bool:

@@ -15,15 +15,20 @@ from ingot.ir.types import BOOL, INT, KEY, TensorType
 ROW = TensorType(float32, (var("B", 1, 64), 4))
 
 
-def random_graph(rng: np.random.Generator, nodes: int) -> Graph:
-    """A graph of about `nodes` nodes."""
+def random_graph(rng: np.random.Generator, nodes: int, *, any_attributes: bool = False) -> Graph:
+    """A graph of about `nodes` nodes.
+
+    Args:
+        any_attributes: whether there are constants of all kinds of attributes. Such a graph can be printed and
+            read, but the verifier refuses it.
+    """
     graph = Graph(str(rng.choice(["forward", "step", "a.b"])))
     rows = [graph.add_input(name, ROW, _location(rng)) for name in ("x", "y")]
     flag, count = graph.add_input("flag", BOOL), graph.add_input("n", INT)
     rows.append(graph.add_state("fc1.weight", ROW))
     key = graph.add_state("rng", KEY, "k", _location(rng))
     graph.assumptions.append(Assumption(SizeRelation("==", var("B", 1, 64) % 2, 0), _location(rng)))
-    maker = _Maker(rng, nodes, flag, count, key)
+    maker = _Maker(rng, nodes, any_attributes, flag, count, key)
     maker.fill(Builder(graph), rows, 0)
     updates = {"fc1.weight": rows[-1]} if rng.random() < 0.5 else {}
     graph.set_return([_choose(rng, rows) for _ in range(rng.integers(0, 4))], updates, _location(rng))
@@ -31,9 +36,12 @@ def random_graph(rng: np.random.Generator, nodes: int) -> Graph:
 
 
 class _Maker:
-    def __init__(self, rng: np.random.Generator, nodes: int, flag: Value, count: Value, key: Value) -> None:
+    def __init__(
+        self, rng: np.random.Generator, nodes: int, any_attributes: bool, flag: Value, count: Value, key: Value
+    ) -> None:
         self.rng = rng
         self.left = nodes
+        self.any_attributes = any_attributes
         self.flag = flag
         self.count = count
         self.key = key
@@ -53,7 +61,7 @@ class _Maker:
                 op = str(rng.choice(["relu", "exp"]))
                 rows.append(builder.emit(op, [_choose(rng, rows)], names=["h"]).output)
             elif kind < 0.8:
-                builder.constant(random_attribute(rng), type=INT)
+                builder.constant(*((random_attribute(rng), INT) if self.any_attributes else (random_constant(rng),)))
             elif kind < 0.85:
                 self.key = self.key if depth else builder.emit("prim::Split", [self.key]).outputs[0]
             elif kind < 0.9:
@@ -100,6 +108,14 @@ def random_attribute(rng: np.random.Generator, depth: int = 0) -> Any:
     if kind == 7:
         return random_array(rng)
     return tuple(random_attribute(rng, depth + 1) for _ in range(rng.integers(0, 4)))
+
+
+def random_constant(rng: np.random.Generator) -> Any:
+    """What a `prim::Constant` may hold."""
+    kinds = (int, float, bool, type(None), np.ndarray)
+    while type(value := random_attribute(rng, depth=9)) not in kinds or getattr(value, "dtype", None) == np.uint64:
+        pass
+    return value
 
 
 def random_array(rng: np.random.Generator) -> np.ndarray:
