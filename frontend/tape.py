@@ -290,6 +290,7 @@ def _walk(
     pending: dict[Any, list[Any]] = {}
     heap: list[tuple[int, int, Any]] = []
     found: dict[tuple[int, int], Any] = {}
+    given = {id(value._array) for _, _, value in seeds}
 
     def send(node: Any, index: int, value: Any) -> None:
         if targets is not None and (id(node), index) in targets:
@@ -313,7 +314,7 @@ def _walk(
             slots = pending.pop(node)
             if isinstance(node, Leaf):
                 if targets is None:
-                    _accumulate(node, slots[0], create_graph)
+                    _accumulate(node, slots[0], create_graph, given)
                 continue
             ins, outs = map(_as_type, node.input_types), map(_as_type, node.output_types)
             saved = _saved_values(node)
@@ -329,16 +330,22 @@ def _walk(
     return found
 
 
-def _accumulate(leaf: Leaf, value: Any, create_graph: bool) -> None:
+def _accumulate(leaf: Leaf, value: Any, create_graph: bool, given: set[int]) -> None:
+    """Add a gradient to a leaf's. `given` holds the arrays that others hold too: a leaf's gradient is its own memory,
+    which its owner may change in place."""
     tensor = leaf.tensor
     for hook in leaf.hooks:
         changed = hook(value)
         value = value if changed is None else changed
-    if tensor._grad is None:
-        # A gradient may share memory with another one (both operands of an addition get the same).
+    if tensor._grad is not None:
+        tensor._grad = tensor._grad + value
+    elif create_graph or mode.tracer is not None:
         tensor._grad = value if create_graph else value.detach()
-        return
-    tensor._grad = tensor._grad + value
+    else:
+        array = value._array
+        shared = id(array) in given or array.base is not None
+        given.add(id(array))
+        tensor._grad = wrap(array.copy() if shared else array)
 
 
 def _seed(output: Tensor, gradient: Any) -> Any:

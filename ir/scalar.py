@@ -18,6 +18,7 @@ import numpy as np
 from .dtypes import DType, bool_, int64
 from .errors import ArgumentError, DTypeError
 from .primitives import PRIMITIVES, Primitive
+from .select import select
 from .sizes import SizeExpr
 
 __all__ = [
@@ -266,7 +267,7 @@ class Arrays:
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp
-        self.where = xp.where
+        self.where = select if xp is np else xp.where
         for name, primitive in PRIMITIVES.items():
             source = primitive.source.removeprefix("np.")
             setattr(self, name, getattr(xp, source) if source else primitive.array)

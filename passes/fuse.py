@@ -6,8 +6,8 @@ not be fused with it. A group is a set of nodes of one stage that such edges con
 one cannot leave the group: the edge by which it leaves raises the stage, which never falls back. So a group depends on
 nothing that depends on it, whatever the graph, and all of it takes linear time.
 
-Among the stages that keep these rules each node takes the latest: it is fused with what uses it rather than with what
-it uses, and fewer values wait in memory.
+Among the stages that keep these rules a node takes the latest if that joins it with something that uses it, so that
+fewer values wait in memory, and otherwise the earliest, which may join it with what it uses.
 """
 
 from __future__ import annotations
@@ -103,19 +103,25 @@ class _Plan:
         return shape is not None and shape == self.shapes.get(user)
 
     def stages(self) -> dict[Node, int]:
-        """The latest stage of each node."""
+        """A stage for each node."""
         earliest: dict[Node, int] = {}
         for node in self.nodes:
             stage = 0
             for producer in self.sources[node]:
                 stage = max(stage, earliest[producer] + self._step(producer, node))
             earliest[node] = stage
-        last = max(earliest.values(), default=0)
-        latest = dict.fromkeys(self.nodes, last)
+        # The latest at first; in reverse order each node finds those of its users decided.
+        stages = dict.fromkeys(self.nodes, max(earliest.values(), default=0))
+        joined: set[tuple[Node, int]] = set()  # with a user, if it takes that stage
         for node in reversed(self.nodes):
+            if node in self.shapes and (node, stages[node]) not in joined:
+                stages[node] = earliest[node]
+            stage = stages[node]
             for producer in self.sources[node]:
-                latest[producer] = min(latest[producer], latest[node] - self._step(producer, node))
-        return latest
+                stages[producer] = min(stages[producer], stage - self._step(producer, node))
+                if self.joins(producer, node):
+                    joined.add((producer, stage))
+        return stages
 
     def _step(self, producer: Node, user: Node) -> int:
         return 1 if producer in self.shapes and not self.joins(producer, user) else 0

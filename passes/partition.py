@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..ir.builder import Builder
 from ..ir.graph import Graph, Node, Value
 from ..ir.sizes import SizeExpr
-from ..ir.types import NONE, TensorType
-from .facts import CONSTANT
+from ..ir.types import TensorType
+from .dce import dce
+from .facts import NOT_CONSTANT, constant_of
+from .registered import NoOptions
+from .structure import GROUP
 
 __all__ = ["DERIVED", "constant_or_state", "partition"]
 
@@ -58,22 +60,27 @@ def constant_or_state(graph: Graph) -> set[Value]:
     updated = graph.updates.keys()
     found = {value for key, value in graph.state.items() if key not in updated and _is_plain(value)}
     for node in graph.block.nodes:
-        if node.blocks or node.op.random or not node.outputs:
-            continue
-        if all(map(found.__contains__, node.inputs)) and all(map(_is_plain, node.outputs)):
-            if not any(map(_is_symbolic, node.attrs.values())):
-                found.update(node.outputs)
+        if all(map(found.__contains__, node.inputs)) and _is_fixed(node):
+            found.update(node.outputs)
     return found
 
 
+def _is_fixed(node: Node) -> bool:
+    """Whether a node gives the same at every call if its inputs do, and values that can be state."""
+    if node.op is GROUP:
+        inside = [inner for block in node.blocks for inner in block.nodes]
+    elif node.blocks:
+        return False
+    else:
+        inside = [node]
+    symbolic = any(_is_symbolic(attribute) for inner in inside for attribute in inner.attrs.values())
+    return not (node.op.random or symbolic) and bool(node.outputs) and all(map(_is_plain, node.outputs))
+
+
 def _is_plain(value: Value) -> bool:
-    """Whether a value can be state: a tensor of known sizes. The absent operand counts too."""
+    """Whether a value can be state, a tensor of known sizes, or is a constant of another type."""
     type_ = value.type
-    return type_ is NONE or (isinstance(type_, TensorType) and type_.is_static) or _is_number(value)
-
-
-def _is_number(value: Value) -> bool:
-    return value.node is not None and value.node.op is CONSTANT
+    return (isinstance(type_, TensorType) and type_.is_static) or constant_of(value) is not NOT_CONSTANT
 
 
 def _is_symbolic(attribute: Any) -> bool:
@@ -105,53 +112,35 @@ def _has_other_users(value: Value, fixed: set[Value]) -> bool:
     return any(not (use.node.outputs and use.node.outputs[0] in fixed) for use in value.walk_uses())
 
 
-def _sources(values: list[Value]) -> set[Node]:
-    """The nodes that values are computed by, directly and indirectly."""
-    found: set[Node] = set()
-    waiting = [value.node for value in values]
-    while waiting:
-        node = waiting.pop()
-        if node is not None and node not in found:
-            found.add(node)
-            waiting += [value.node for value in node.inputs]
-    return found
-
-
 def _prepare(graph: Graph, derived: list[Value]) -> Graph:
-    nodes = _sources(derived)
-    read = {value for node in nodes for value in node.inputs if value.node is None}
-    new = Graph(f"{graph.name}_prepare")
-    values: dict[Value, Value] = {}
-    for key, value in graph.state.items():
-        if value in read:
-            values[value] = new.add_state(key, value.type, value.name, value.location)
-    builder = Builder(new)
-    for node in graph.block.nodes:
-        if node in nodes:
-            inputs = [values[value] for value in node.inputs]
-            types = [output.type for output in node.outputs]
-            names = [output.name for output in node.outputs]
-            made = builder.emit(node.op, inputs, node.attrs, types, node.location, node.path, names=names)
-            values.update(zip(node.outputs, made.outputs, strict=True))
-    new.set_return([values[value] for value in derived])
+    new, values = _copy(graph, derived)
+    new.name = f"{graph.name}_prepare"
+    new.set_return(values)
+    dce(new, NoOptions())
+    for value in reversed(new.inputs):
+        new.remove_input(value)
+    for key in [key for key, value in new.state.items() if not value.use_count]:
+        new.remove_state(key)
+    new.assumptions.clear()
     return new
 
 
 def _main(graph: Graph, derived: list[Value]) -> Graph:
-    new = graph.copy()
-    node_of = dict(zip(graph.block.nodes, new.block.nodes, strict=True))
+    new, values = _copy(graph, derived)
     before = {key for key, value in new.state.items() if value.use_count}
-    for number, value in enumerate(derived):
-        assert value.node is not None
-        old = node_of[value.node].outputs[value.index]
+    for number, value in enumerate(values):
         state = new.add_state(f"{DERIVED}{number}", value.type, "derived", value.location)
-        old.replace_uses(state)
-        name, old.name = old.name, "replaced"
+        value.replace_uses(state)
+        name, value.name = value.name, "replaced"
         state.name = name
-    gone = _sources(derived)
-    for node in reversed(graph.block.nodes):
-        if node in gone and not any(output.use_count for output in node_of[node].outputs):
-            node_of[node].erase()
+    dce(new, NoOptions())
     for key in [key for key, value in new.state.items() if key in before and not value.use_count]:
         new.remove_state(key)
     return new
+
+
+def _copy(graph: Graph, values: list[Value]) -> tuple[Graph, list[Value]]:
+    """A copy of a graph, and what stands there for some values of its top block's nodes."""
+    new = graph.copy()
+    partner = dict(zip(graph.block.nodes, new.block.nodes, strict=True))
+    return new, [partner[value.node].outputs[value.index] for value in values if value.node is not None]

@@ -7,7 +7,7 @@ paged in as its tensors are used.
 
 https://huggingface.co/docs/safetensors/index#format
 
-What the tensors and the metadata mean is `program_file`'s subject.
+What the tensors and the metadata mean is `program_reader`'s subject.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What lives here: the rows' own rules, which have to hold for there to be a graph at all: numbers in range, values
 defined before their use, blocks properly inside each other, ops and attributes as their schemas say. Whether the graph
-makes sense is the verifier's question, which `program_file` asks of every graph.
+makes sense is the verifier's question, which `program_reader` asks of every graph.
 """
 
 from __future__ import annotations

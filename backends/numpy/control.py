@@ -8,7 +8,7 @@ needs the old one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -28,12 +28,28 @@ _DEEPEST = 12  # Python allows 20 loops inside each other, and 100 levels of ind
 
 
 def emit_block(e: Emitter, block: Block) -> None:
-    """Write a block's nodes. Its terminator is left to the caller."""
+    """Write a block's nodes and all that is nested in them. Its terminator is left to the caller.
+
+    What writes a node with blocks hands each of them out, to go on when it is written: so nesting may be deeper than
+    Python's stack.
+    """
+    running = [_nodes(e, block)]
+    while running:
+        inner = next(running[-1], None)
+        if inner is None:
+            running.pop()
+        else:
+            running.append(_nodes(e, inner))
+
+
+def _nodes(e: Emitter, block: Block) -> Iterator[Block]:
     for node in block.nodes:
         e.position += 1
-        structure = _STRUCTURE.get(node.op.name)
-        if structure is not None:
-            structure(e, node)
+        plain = _STRUCTURE.get(node.op.name)
+        if node.op.name in _NESTED:
+            yield from _NESTED[node.op.name](e, node)
+        elif plain is not None:
+            plain(e, node)
         else:
             emit_plain(e, node)
         e.release(node)
@@ -118,14 +134,14 @@ def _group(e: Emitter, node: Node) -> None:
 # --------------------------------------------------------------------------------------------------------- branches
 
 
-def _if(e: Emitter, node: Node) -> None:
+def _if(e: Emitter, node: Node) -> Iterator[Block]:
     condition = e.seats[node.inputs[0]].text
     storages = [_storage_for(e, value) for value in node.outputs]
     names = [e.names.new("v") if storage is None else "" for storage in storages]
     e.line(f"if {condition}:", node)
-    _branch(e, node.blocks[0], storages, names)
+    yield from _branch(e, node.blocks[0], storages, names)
     e.line("else:")
-    _branch(e, node.blocks[1], storages, names)
+    yield from _branch(e, node.blocks[1], storages, names)
     for value, storage, name in zip(node.outputs, storages, names, strict=True):
         if storage is not None:
             e.sit(value, storage)
@@ -143,14 +159,16 @@ def _storage_for(e: Emitter, value: Value) -> Storage | None:
     return e.target(value) or e.storage(type_)
 
 
-def _branch(e: Emitter, block: Block, storages: Sequence[Storage | None], names: Sequence[str]) -> None:
+def _branch(
+    e: Emitter, block: Block, storages: Sequence[Storage | None], names: Sequence[str]
+) -> Iterator[Block]:
     returns = block.returns
     for value, storage in zip(returns, storages, strict=True):
         if storage is not None and returns.count(value) == 1 and value.node is not None and value.node.block is block:
             e.targets[value] = storage
     with e.indented(), _outlined(e) as function:
         known = dict(e.sizes)
-        emit_block(e, block)
+        yield block
         for value, storage, name in zip(returns, storages, names, strict=True):
             seat = e.seats[value]
             if storage is None:
@@ -210,7 +228,7 @@ class _outlined:
 # ------------------------------------------------------------------------------------------------------------ loops
 
 
-def _loop(e: Emitter, node: Node) -> None:
+def _loop(e: Emitter, node: Node) -> Iterator[Block]:
     trips, condition = e.texts(node.inputs[:2])
     block = node.blocks[0]
     count = len(node.inputs) - 2
@@ -231,7 +249,7 @@ def _loop(e: Emitter, node: Node) -> None:
         if not always:
             e.line(f"if not {flag}: break")
         with _outlined(e) as results:
-            _iteration(e, block, carried, stacks, index, flag)
+            yield from _iteration(e, block, carried, stacks, index, flag)
             results.extend(item.name for item in carried if item.storage is None)
             if flag:
                 results.append(flag)
@@ -252,7 +270,7 @@ def _is_true(value: Value) -> bool:
 
 def _iteration(
     e: Emitter, block: Block, carried: Sequence[_Carried], stacks: Sequence[_Stack], index: str, flag: str
-) -> None:
+) -> Iterator[Block]:
     e.seat_loose(block.params[0], index, fresh=False)
     known = dict(e.sizes)
     for item, param in zip(carried, block.params[1:], strict=True):
@@ -263,7 +281,7 @@ def _iteration(
         own = value.node is not None and value.node.block is block
         if item.storage is not None and own and returns.count(value) == 1:
             e.targets[value] = item.storage
-    emit_block(e, block)
+    yield block
     for stack, value in zip(stacks, returns[1 + len(carried) :], strict=True):
         stack.add(value, index)
     _hand_over(e, carried, next_carried, returns[0] if flag else None, flag)
@@ -323,7 +341,6 @@ class _Carried:
         target = e.target(self.output)
         own = seat.storage
         if target is None and own is not None and self._takes_over(own, seat):
-            own.holders.discard(self.initial)
             self.storage = own
         else:
             self.storage = target or e.storage(type_)
@@ -340,6 +357,7 @@ class _Carried:
         if self.storage is None:
             self.e.seat_loose(param, self.name, fresh=False)
             return
+        self.storage.holders.discard(self.initial)
         self.e.sit(param, self.storage)
         if not param.use_count:
             self.storage.holders.discard(param)
@@ -399,7 +417,6 @@ _STRUCTURE: Final[dict[str, Callable[[Emitter, Node], None]]] = {
     "prim::List": _container,
     "prim::Untuple": _untuple,
     "prim::FusionGroup": _group,
-    "prim::If": _if,
-    "prim::Loop": _loop,
 }
+_NESTED: Final[dict[str, Callable[[Emitter, Node], Iterator[Block]]]] = {"prim::If": _if, "prim::Loop": _loop}
 

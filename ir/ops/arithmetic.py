@@ -130,7 +130,9 @@ elementwise(
 
 
 def _atan2_onnx(E: Any, y: Any, x: Any) -> Any:
-    """The arctangent of the quotient, turned by pi where x is negative. Of signed zeros the sign is lost."""
+    """The arctangent of the quotient, turned by pi where x is negative. Zeros count as positive, and two infinities
+    give NaN."""
+    x = E.Where(E.Equal(x, 0), E.number(0, x), x)
     at_origin = E.And(E.Equal(y, 0), E.Equal(x, 0))
     near = E.Where(at_origin, E.number(0, y), E.Atan(E.Div(y, x)))
     turn = E.Where(E.Less(y, 0), E.number(-math.pi, y), E.number(math.pi, y))

@@ -351,6 +351,19 @@ def _flat_channels(x: Any, *vectors: Any) -> Any:
     return x.reshape(x.shape[0], x.shape[1], rest)
 
 
+def _by_row(np: Any, vector: Any, flat: Any) -> Any:
+    """A vector over the channels as a row of (C*elements), so that what is done with it runs over whole samples."""
+    return np.repeat(vector, flat.shape[2]) if flat.shape[2] != 1 else vector
+
+
+def _channel_totals(np: Any, flat: Any) -> Any:
+    """The sum over everything but the channels; within a sample as a product with ones, which BLAS does fastest."""
+    n, c, k = flat.shape
+    if k == 1:
+        return np.add.reduce(flat.reshape(n, c), axis=0)
+    return np.add.reduce(np.matmul(flat.reshape(n * c, k), np.ones(k, flat.dtype)).reshape(n, c), axis=0)
+
+
 def batch_norm_inference_fast(
     np: Any,
     x: Any,
@@ -371,13 +384,14 @@ def batch_norm_inference_fast(
     shift = -running_mean.astype(wide, copy=False) * scale
     if bias is not None:
         shift = shift + bias.astype(wide, copy=False)
-    if _half(x):
-        return _narrow(np, (flat * scale[:, None] + shift[:, None]).reshape(x.shape), x.dtype, out)
-    if out is None:
-        found = np.multiply(flat, scale[:, None])
+    rows = flat.reshape(flat.shape[0], flat.shape[1] * flat.shape[2])
+    if out is None or _half(x):
+        found = np.multiply(rows, _by_row(np, scale, flat))
     else:
-        found = np.multiply(flat, scale[:, None], out=out.reshape(flat.shape))
-    np.add(found, shift[:, None], out=found)
+        found = np.multiply(rows, _by_row(np, scale, flat), out=out.reshape(rows.shape))
+    np.add(found, _by_row(np, shift, flat), out=found)
+    if _half(x):
+        return _narrow(np, found.reshape(x.shape), x.dtype, out)
     return found.reshape(x.shape) if out is None else out
 
 
@@ -451,18 +465,20 @@ def batch_norm_training_fast(
     if not count:
         raise ValueError("batch_norm_training: no elements")
     scale = 1.0 / count
-    mean = np.add.reduce(np.add.reduce(flat, axis=2), axis=0)
+    mean = _channel_totals(np, flat)
     mean *= scale
-    target = None if out is None or _half(x) else out[0].reshape(flat.shape)
-    found = np.subtract(flat, mean[:, None], out=target)
-    var = np.add.reduce(np.einsum("nck,nck->nc", found, found), axis=0)
+    rows = flat.reshape(flat.shape[0], flat.shape[1] * flat.shape[2])
+    target = None if out is None or _half(x) else out[0].reshape(rows.shape)
+    found = np.subtract(rows, _by_row(np, mean, flat), out=target)
+    centred = found.reshape(flat.shape)
+    var = np.einsum("nck,nck->c", centred, centred)
     var *= scale
     factor = 1.0 / np.sqrt(var + np.asarray(eps, var.dtype))
     if weight is not None:
         factor = factor * weight.astype(factor.dtype, copy=False)
-    np.multiply(found, factor[:, None], out=found)
+    np.multiply(found, _by_row(np, factor, flat), out=found)
     if bias is not None:
-        np.add(found, bias.astype(found.dtype, copy=False)[:, None], out=found)
+        np.add(found, _by_row(np, bias.astype(found.dtype, copy=False), flat), out=found)
     if out is None:
         return tuple([y.astype(x.dtype, copy=False) for y in (found.reshape(x.shape), mean, var)])
     if target is None:
@@ -523,14 +539,15 @@ def batch_norm_grad_fast(
     wide = flat.dtype
     scale = 1.0 / (flat.shape[0] * flat.shape[2])
     inverse = 1.0 / np.sqrt(var.astype(wide) + np.asarray(eps, wide))
-    unit = flat - mean.astype(wide, copy=False)[:, None]
-    by_bias = np.add.reduce(np.add.reduce(slopes, axis=2), axis=0)
-    by_weight = np.add.reduce(np.einsum("nck,nck->nc", slopes, unit), axis=0) * inverse
+    rows = flat.shape[0], flat.shape[1] * flat.shape[2]
+    unit = flat.reshape(rows) - _by_row(np, mean.astype(wide, copy=False), flat)
+    by_bias = _channel_totals(np, slopes)
+    by_weight = np.einsum("nck,nck->c", slopes, unit.reshape(flat.shape)) * inverse
     factor = inverse if weight is None else inverse * weight.astype(wide, copy=False)
     # by_input = factor * (g - mean(g) - unit/deviation * mean(g * unit/deviation)), in one affine map of unit and g
-    np.multiply(unit, (-scale * factor * inverse * by_weight)[:, None], out=unit)
-    unit += slopes * factor[:, None]
-    unit -= (scale * factor * by_bias)[:, None]
+    np.multiply(unit, _by_row(np, -scale * factor * inverse * by_weight, flat), out=unit)
+    unit += slopes.reshape(rows) * _by_row(np, factor, flat)
+    unit -= _by_row(np, scale * factor * by_bias, flat)
     found = unit.reshape(x.shape), by_weight, by_bias
     if out is None:
         return tuple([y.astype(x.dtype, copy=False) for y in found])

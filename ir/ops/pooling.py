@@ -324,17 +324,26 @@ def max_pool2d_grad_fast(
     found = np.zeros(wide.shape, g.dtype) if out is None or wide is not x else out
     if found is out:
         found[...] = 0
+    parts = _parts(wide, counts, kernel_size, stride, dilation)
     targets = _parts(found, counts, kernel_size, stride, dilation)
+    apart = dilation == (1, 1) and stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]
+    missing = y != y
+    some_missing = missing.any()
     # Only the first element that equals the largest gets the gradient. NaN, which equals nothing, is taken as it is.
     free = np.ones(y.shape, bool)
-    missing = y != y
-    for part, target in zip(_parts(wide, counts, kernel_size, stride, dilation), targets):
-        hit = part == y
-        if missing.any():
-            hit |= missing & (part != part)
-        hit &= free
-        free ^= hit
-        target += g * hit
+    for k, part in enumerate(parts):
+        if k == len(parts) - 1:
+            hit = free  # found nowhere before
+        else:
+            hit = part == y
+            if some_missing:
+                hit |= missing & (part != part)
+            hit &= free
+            free ^= hit
+        if apart:
+            np.multiply(g, hit, out=targets[k])
+        else:
+            targets[k] += g * hit
     if wide is not x:
         found = found[..., padding[0] : padding[0] + x.shape[-2], padding[1] : padding[1] + x.shape[-1]]
     if found is out or out is None:

@@ -21,7 +21,7 @@ from ...ir.graph import Block, InsertionPoint, Node, Value
 from ...ir.graph_algebra import GraphAlgebra
 from ...ir.locations import Location
 from ...ir.registry import NotExportable, Op
-from ...ir.types import KeyType, TensorType, Type
+from ...ir.types import KeyType, TensorType, TupleType, Type
 from .algebra import OnnxAlgebra
 from .control_flow import tensor_type, write_if, write_loop
 from .values import OnnxValue
@@ -86,6 +86,8 @@ class Translator:
 
     def _stand_in(self, type_: Type) -> Any:
         """A value in place of one that could not be computed, so that what uses it is looked at, too."""
+        if isinstance(type_, TupleType):
+            return tuple(map(self._stand_in, type_.items))
         try:
             dtype, sizes = tensor_type(type_, "")
         except ExportError:

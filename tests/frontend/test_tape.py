@@ -159,3 +159,15 @@ def test_long_chain_needs_no_recursion():
         y = y + 1
     y.sum().backward()
     assert x.grad.item() == 1.0
+
+
+def test_every_leaf_owns_its_gradient():
+    a, b, c = (ingot.ones(3, requires_grad=True) for _ in range(3))
+    seed = ingot.ones(3)
+    (a + b + c.reshape(3)).backward(seed)
+    a.grad.mul_(5)
+    assert seed.tolist() == b.grad.tolist() == c.grad.tolist() == [1.0] * 3
+    x = ingot.ones(2, 3, requires_grad=True)
+    x.sum().backward()
+    x.grad[0, 0] = 7.0
+    assert x.grad.sum().item() == 12.0

@@ -122,7 +122,7 @@ def test_blocks_deeper_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatc
 
 
 def test_more_nodes_than_the_limit_are_refused_before_any_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingot.serialize.program_file.MAX_NODES", 10)
+    monkeypatch.setattr("ingot.serialize.program_reader.MAX_NODES", 10)
     monkeypatch.setattr("ingot.serialize.graph_reader.Node", None)
     with pytest.raises(FileFormatError, match="too many nodes"):
         loads(good_file())

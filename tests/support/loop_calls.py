@@ -79,7 +79,9 @@ def check_call(call: Call) -> None:
     got = _tuple(call.function(*inputs))
     for kernel in {call.op.kernel, call.op.extras.get("reference", call.op.kernel)}:
         for a, b in zip(got, _tuple(kernel(*inputs, **attrs)), strict=True):
-            found = worst_difference(a, b, ulps=6, absolute=16, equal_zeros=True)
+            # Sums of float32 and float64 depend on their order; halves are summed in float32.
+            absolute = 64 if b.dtype.itemsize > 2 else 6
+            found = worst_difference(a, b, ulps=6, absolute=absolute, equal_zeros=True)
             assert found is None, f"{call.op.short}({call.sample}): {found}"
 
 

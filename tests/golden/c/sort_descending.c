@@ -37,7 +37,8 @@ static inline void sort_order_bf16(const bf16 *x, i64 x_step, i64 *order, i64 st
             order[end * step] = order[0];
         }
         for (i64 child = 2 * hole + 1; child < end; child = 2 * hole + 1) {
-            if (child + 1 < end && later_bf16(x, x_step, order[(child + 1) * step], order[child * step], descending)) ++child;
+            const i64 next = child + 1;
+            if (next < end && later_bf16(x, x_step, order[next * step], order[child * step], descending)) child = next;
             if (!later_bf16(x, x_step, order[child * step], item, descending)) break;
             order[hole * step] = order[child * step];
             hole = child;
