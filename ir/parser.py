@@ -98,7 +98,7 @@ def _run(lark: Lark, actions: GraphActions) -> None:
     try:
         lark.parse(actions.text)
     except UnexpectedToken as error:
-        _refuse(actions, error.token, error.expected)
+        _refuse(actions, error.token, error.accepts or error.expected)
 
 
 _END: Final = "end_of_text"

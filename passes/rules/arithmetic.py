@@ -56,6 +56,12 @@ def _negation_is_exact(m: Match) -> str | None:
     return None
 
 
+def _is_signed(m: Match) -> str | None:
+    type_ = m.output.type
+    signed = isinstance(type_, TensorType) and type_.dtype.is_signed
+    return None if signed else "a negation without a sign wraps around"
+
+
 RULES: Final[tuple[Rule, ...]] = (
     rule("times one", lambda F, x: x * 1, lambda F, x: x),
     rule("divided by one", lambda F, x: x / 1, lambda F, x: x),
@@ -88,7 +94,7 @@ RULES: Final[tuple[Rule, ...]] = (
         when=_negation_is_exact,
     ),
     rule("absolute value twice", lambda F, x: abs(abs(x)), lambda F, x: abs(x)),
-    rule("absolute value of a negation", lambda F, x: abs(-x), lambda F, x: abs(x)),
+    rule("absolute value of a negation", lambda F, x: abs(-x), lambda F, x: abs(x), when=_is_signed),
     rule("relu twice", lambda F, x: F.relu(F.relu(x)), lambda F, x: F.relu(x)),
     rule(
         "divided by a power of two",

@@ -21,8 +21,9 @@ from ingot.ir.types import INT, KEY, ListType, OptionalType, TensorType, TupleTy
 from ingot.ir.verifier import verify
 from random_graphs import random_attribute, random_graph
 
-DESIGN = """\
-graph @forward(%x : f32[B, 784], %train : bool) state {%w : f32[128, 784] = "fc1.weight", %k0 : key = "rng"} -> (f32[B, 128]):
+STATE = '{%w : f32[128, 784] = "fc1.weight", %k0 : key = "rng"}'
+DESIGN = f"""\
+graph @forward(%x : f32[B, 784], %train : bool) state {STATE} -> (f32[B, 128]):
   %h : f32[B, 128] = ingot::linear(%x, %w)  @model.py:12:12 in fc1
   %y : f32[B, 128], %k3 : key = prim::If(%train)  @model.py:13:8
     block0():
@@ -31,7 +32,7 @@ graph @forward(%x : f32[B, 784], %train : bool) state {%w : f32[128, 784] = "fc1
       -> (%d, %k2)
     block1():
       -> (%h, %k0)
-  return (%y) update {"rng": %k3}
+  return (%y) update {{"rng": %k3}}
 """
 
 
@@ -65,21 +66,24 @@ def test_the_designs_example_is_its_own_text():
 
 
 def test_everything_at_once():
-    text = """\
-graph @"odd name" sizes {B in 1..2048, T >= 1, D in -3..5, E in .., F in ..7} (%x : f32[B*T, (B - 3)//2 + 1]:cuda @m.py:1:2, %t : ((f32[2], int), ()), %l : list<f32[T]?>, %o : (key,)?) state {%w : f32[D + E + F] = "a \\"b\\"" @m.py:2} -> (f32[B*T, (B - 3)//2 + 1]:cuda):
+    bounded = "B in 1..2048, T >= 1, D in -3..5, E in .., F in ..7"
+    size = "(B - 3)//2 + 1"
+    inputs = f"%x : f32[B*T, {size}]:cuda @m.py:1:2, %t : ((f32[2], int), ()), %l : list<f32[T]?>, %o : (key,)?"
+    state = r'%w : f32[D + E + F] @m.py:2 = "a \"b\""'
+    text = f'graph @"odd name" sizes {{{bounded}}} ({inputs}) state {{{state}}} -> (f32[B*T, {size}]:cuda):\n'
+    text += """\
   assume B % 2 == 0  @model.py:20:8
   assume B <= 4*T
   %n : int = prim::Size[min(B, 4) + 1]()
   prim::Bind[N](%n)  in a.b
-  %c : int = prim::Constant[value=[1, [-2.5, [], none], "é # no comment", f32, true, B, -B + 1, 2*B*T, inf]]()  @"my file.py":3:4-5:6 in "layers[0]"
+  %c : int = prim::Constant[value=[1, [-2.5, [], none], "é # no", f32, true, B, 1 - B, 2*B*T, inf]]()  @"my file.py":3:4-5:6 in "l[0]"
   return (%x) update {"a \\"b\\"": %w}  @m.py:9:1-9:20 in top
 sources {
   @model.py:20:8 "assert x.shape[0] % 2 == 0"
-  @m.py:9:1-9:20 in "f.<locals>.g" "return x"
   @"my file.py":3:4-5:6 in h
+  @m.py:9:1-9:20 in "f.<locals>.g" "return x"
 }
 """
-    text = text.replace(' = "a \\"b\\"" @m.py:2', ' @m.py:2 = "a \\"b\\""')
     graph = parse(text)
     assert print_graph(graph) == text
     assert graph.name == "odd name"
@@ -227,7 +231,7 @@ def test_names_in_text_are_the_values_names():
         (bool_, "bool"),
         (bfloat16, "bf16"),
         (var("B"), "B"),
-        ((var("B") - 3) // 2 * var("T") + 1, "T*((B - 3)//2) + 1"),
+        ((var("B") - 3) // 2 * var("T") + 1, "((B - 3)//2)*T + 1"),
         (minimum(var("B"), var("T") + 4) % 3, "min(B, T + 4) % 3"),
         (-var("B"), "-B"),
         ((), "[]"),
@@ -371,21 +375,21 @@ graph @f(%x : f32[B, 2], %c : bool) state {%w : f32[2] = "w"} -> (f32[B, 2]):
         ("%x : f32", "%x : f3", "1:15", ["no dtype f3", "f32"]),
         ("[B, 2], ", "[B, -2], ", "1:15", ["size -2 is negative"]),
         ("[B, 2], ", "[B, 2 2], ", "1:15", ["not a size"]),
-        ("[dim=1]", "[dim=1, dim=2]", "2:43", ["attribute dim of ingot::softmax is given twice"]),
+        ("[dim=1]", "[dim=1, dim=2]", "2:42", ["attribute dim of ingot::softmax is given twice"]),
         ("[dim=1]", "[1]", "2:20", ["an attribute of ingot::softmax has no name"]),
         ("[dim=1]", "[dim=]", "2:39", ["syntax error", "found     ']'", "a number"]),
         ("[dim=1]", '[dim="\\q"]', "2:39", ["not a string"]),
         ("[dim=1]", '[dim="q]', "2:39", ["syntax error"]),
         ("block1", "block2", "6:5", ["numbered from 0", "block1"]),
-        (" -> (f32[B, 2]):", " -> (f32[B, 3]):", "8:3", ["other types", "expected  (f32[B, 3])", "found     (f32[B, 2])"]),
+        (" -> (f32[B, 2]):", " -> (f32[B, 3]):", "8:3", ["expected  (f32[B, 3])", "found     (f32[B, 2])"]),
         (" -> (f32[B, 2]):", " -> ():", "8:3", ["other types"]),
-        (', %c : bool', ' %c : bool', "1:26", ["syntax error", "','", "found     '%c'"]),
+        (', %c : bool', ' %c : bool', "1:25", ["expected  ')' or ',' or '?' or a location such", "found     '%c'"]),
         ("  return", "  $return", "8:3", ["syntax error", "found     '$'"]),
         ("%h : f32[B, 2] =", "%h =", "2:6", ["syntax error", "found     '='", "expected  ':'"]),
         ("@m.py:3:4", "@m.py", "2:47", ["syntax error"]),
         ("@m.py:3:4", "@m.py:9999999999999999999", "2:47", ["number too long"]),
         ('"w": %w', '"w": %w, "w": %w', "8:32", ["state 'w' is updated twice"]),
-        ('{%w : f32[2] = "w"}', '{%w : f32[2] = "w", %v : f32[2] = "w"}', "1:79", ["already has state 'w'"]),
+        ('{%w : f32[2] = "w"}', '{%w : f32[2] = "w", %v : f32[2] = "w"}', "1:77", ["already has state 'w'"]),
         ("graph @f(", "graph @f sizes {B > 1} (", "1:10", ["not the bounds of a size: 'B > 1'"]),
         ("graph @f(", "graph @f sizes {B >= 1, B >= 2} (", "1:10", ["given twice"]),
         ("graph @f(", "graph @f sizes {B in 3..2} (", "1:10", ["empty range"]),
@@ -400,7 +404,7 @@ graph @f(%x : f32[B, 2], %c : bool) state {%w : f32[2] = "w"} -> (f32[B, 2]):
         ("dim=1", "dim=B*", "2:39", ["not a size"]),
         ("dim=1", "dim=tensor(f32[2], [1])", "2:46", ["1 items", "2 items"]),
         ("dim=1", "dim=tensor(f32[2], base64 \"AA\")", "2:46", ["not base64"]),
-        ('"w"}', '"w"} sources {}', "1:67", ["syntax error"]),
+        ('"w"}', '"w"} sources {}', "1:63", ["syntax error"]),
     ],
 )  # fmt: skip
 def test_errors_show_the_place(old, new, place, messages):
@@ -413,27 +417,27 @@ def test_errors_show_the_place(old, new, place, messages):
         assert message in shown
     line, column = map(int, place.split(":"))
     assert f"at model.txt:{place}\n" in shown
-    above, carets = shown.splitlines()[shown.splitlines().index(f"  at model.txt:{place}") + 1 :][:2]
-    assert above.startswith("      " + text.splitlines()[line - 1][:column])
-    assert carets.startswith(" " * (6 + column - 1) + "^")
+    lines = shown.splitlines()
+    above, carets = lines[lines.index(f"  at model.txt:{place}") + 1 :][:2]
+    assert above.strip().startswith(text.splitlines()[line - 1].strip()[: column + 50])
+    assert above[carets.index("^")] == text.splitlines()[line - 1][column - 1]
 
 
 def test_the_caret_stands_under_the_culprit():
     with pytest.raises(ParseError) as error:
         parse("graph @f(%x : int) -> (int):\n\t%y : int = ingot::rleu(%x)\n\treturn (%y)")
-    assert str(error.value) == (
+    assert str(error.value).startswith(
         "unknown op 'ingot::rleu'\n"
         "  at <text>:2:13\n"
-        "       %y : int = ingot::rleu(%x)\n"
-        "                  ^^^^^^^^^^^\n"
-        "  close names: ingot::relu, ingot::ne, ingot::prod"
-    ) or "close names: ingot::relu" in str(error.value)
-    assert "      " + " " * 12 + "^" * 11 + "\n" in str(error.value)
+        "      %y : int = ingot::rleu(%x)\n"
+        "                 ^^^^^^^^^^^\n"
+        "  close names: ingot::relu, "
+    )
 
 
 @pytest.mark.parametrize("text", ["", "   \n", "# nothing", "graph @f(", GOOD[:-2], GOOD + "graph", "sources {}"])
 def test_incomplete_texts(text):
-    with pytest.raises(ParseError, match="the text ends too early|syntax error"):
+    with pytest.raises(ParseError, match=r"the text ends too early|syntax error"):
         parse_all(text)
 
 
@@ -458,11 +462,8 @@ def test_damaged_texts_raise_nothing_but_parse_errors(rng: np.random.Generator):
         for _ in range(chance.randint(1, 3)):
             i, j = sorted(chance.choices(range(len(text) + 1), k=2))
             piece = text[i : min(j, i + 20)]
-            text = (
-                text[:i]
-                + chance.choice([piece * 2, "", piece[::-1], chance.choice('%@"[](){},:=-#0.')])
-                + text[i + len(piece) :]
-            )
+            instead = chance.choice([piece * 2, "", piece[::-1], chance.choice('%@"[](){},:=-#0.')])
+            text = text[:i] + instead + text[i + len(piece) :]
         try:
             read += bool(parse_all(text))
         except ParseError:
