@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ingot.ir.builder import Builder
 from ingot.ir.dtypes import float32
 from ingot.ir.gc_pause import paused_gc
@@ -27,7 +29,9 @@ from ingot.ir.printer import print_graph
 from ingot.ir.sizes import var
 from ingot.ir.types import BOOL, TensorType
 from ingot.ir.verifier import verify
+from ingot.ir.program import ProgramRecord, Signature
 from ingot.passes import run_pipeline
+from ingot.serialize import dumps, loads
 from measure import Row
 
 SMALL, LARGE = 10_000, 100_000
@@ -50,6 +54,15 @@ def _pass_step(name: str, limit: float) -> Step:
     return Step(name, lambda graph: run_pipeline(graph, name, ()), limit, prepare=Graph.copy)
 
 
+def _record(graph: Graph) -> ProgramRecord:
+    """A program of the graph alone, with zeros for its state."""
+    state = {key: np.zeros(value.type.sizes, value.type.dtype.np) for key, value in graph.state.items()}
+    names = tuple(value.name for value in graph.inputs)
+    leaf = {"kind": "leaf"}
+    result = {"kind": "tuple", "items": [leaf] * len(graph.outputs)}
+    return ProgramRecord({graph.name: graph}, state, {graph.name: Signature(names, (leaf,) * len(names), result)})
+
+
 STEPS = (
     Step("print", print_graph, 1.5),
     Step("parse", parse, 8.0, prepare=print_graph),
@@ -59,6 +72,8 @@ STEPS = (
     _pass_step("dce", 3.0),
     _pass_step("cse", 3.0),
     _pass_step("canonicalize", 3.0),
+    Step("save", dumps, prepare=lambda graph: _record(graph)),
+    Step("load", loads, prepare=lambda graph: dumps(_record(graph))),
 )
 LIMITS = {"build": 1.0} | {step.name: step.limit for step in STEPS}
 

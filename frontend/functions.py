@@ -5,7 +5,7 @@ Everything else that `ingot` offers by PyTorch's names is an op's entry function
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -44,7 +44,7 @@ __all__ = [
 def as_array(data: Any, dtype: Any = None) -> np.ndarray:
     """Data as an array of one of the dtypes; Python floats become the default dtype."""
     if isinstance(data, TensorBase):
-        found = np.asarray(data._array)
+        found = np.asarray(_plain(data))
     elif isinstance(data, (np.ndarray, np.generic)):
         found = np.asarray(data)
     else:
@@ -67,6 +67,8 @@ def _from_python(data: Any, dtype: Any) -> np.ndarray:
 
 def _plain(data: Any) -> Any:
     if isinstance(data, TensorBase):
+        if mode.tracer is not None:
+            mode.tracer.leaves_graph(data, "making an array of it")
         return data._array
     return [_plain(x) for x in data] if isinstance(data, (list, tuple)) else data
 
@@ -92,16 +94,36 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     >>> ingot.tensor([[1, 2], [3, 4]]).dtype
     ingot.int64
     """
-    found = _on(wrap(np.array(as_array(data, dtype), order="C")), device)
+    if mode.tracer is not None and _holds_tensors(data):
+        found = to(_stacked(data), dtype=dtype, device=device)
+    else:
+        found = _on(wrap(np.array(as_array(data, dtype), order="C")), device)
     return found.requires_grad_() if requires_grad else found
+
+
+def _holds_tensors(data: Any) -> bool:
+    return isinstance(data, TensorBase) or (isinstance(data, (list, tuple)) and any(map(_holds_tensors, data)))
+
+
+def _stacked(data: Any) -> Any:
+    """Nested lists with tensors in them as ops, which a capture can follow."""
+    if isinstance(data, TensorBase):
+        return EAGER.clone(EAGER.detach(data))
+    if not isinstance(data, (list, tuple)):
+        return tensor(data)
+    rows = [_stacked(item) for item in data]
+    widest = functools.reduce(dtypes.promote, [row.dtype for row in rows])
+    return EAGER.stack([to(row, dtype=widest) for row in rows])
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """The data as a tensor, sharing memory where the dtype allows it."""
     if is_array(data) and not isinstance(data, np.ndarray):
         return to(wrap(data), dtype=dtype, device=device_of(data) if device is None else device)
-    if isinstance(data, TensorBase) and device is None and (dtype is None or DType.of(dtype) is data.dtype):  # type: ignore[attr-defined]
-        return data
+    if isinstance(data, TensorBase):
+        return to(data, dtype=dtype, device=device)
+    if mode.tracer is not None and _holds_tensors(data):
+        return tensor(data, dtype=dtype, device=device)
     return _on(wrap(as_array(data, dtype)), device)
 
 
@@ -124,7 +146,7 @@ def as_tensor_like(value: Any, like: Any) -> Any:
         return value
     if isinstance(value, (bool, int, float)):
         return wrap(np.asarray(value, dtype=like._array.dtype))
-    return wrap(as_array(value))
+    return as_tensor(value)
 
 
 def _sizes(size: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -297,20 +319,20 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 
 def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
-    """Views of consecutive pieces along a dimension."""
-    total = int(input.shape[dim])
-    if isinstance(split_size_or_sections, int):
-        step = split_size_or_sections
-        sections = [min(step, total - start) for start in range(0, total, step)] or [0]
-    else:
+    """Views of consecutive pieces along a dimension, of one size (the last may be smaller) or of the sizes listed.
+
+    Raises:
+        ShapeError: when the sizes do not add up. ArgumentError: for a size that is not positive.
+    """
+    total = input.shape[dim]
+    if isinstance(split_size_or_sections, (list, tuple)):
         sections = list(split_size_or_sections)
         if sum(sections) != total:
             raise ShapeError(
-                "split: the sections do not add up",
-                expected=str(total),
-                found=str(sum(sections)),
-                location=here(),
+                "split: the sections do not add up", expected=str(total), found=str(sum(sections)), location=here()
             )
+    else:
+        sections = _equal_pieces(total, split_size_or_sections)
     pieces, start = [], 0
     for length in sections:
         pieces.append(EAGER.slice(input, dim, start, start + length))
@@ -318,9 +340,24 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
     return tuple(pieces)
 
 
+def _equal_pieces(total: Any, step: Any) -> list[Any]:
+    """The sizes of the pieces that `total` is cut into, each of size `step` but the last."""
+    if step < 1:
+        raise ArgumentError("split: the size of a piece is not positive", found=str(step), location=here())
+    count = int((total + step - 1) // step) or 1
+    return [step] * (count - 1) + [total - step * (count - 1)]
+
+
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
-    """At most `chunks` views of equal size along a dimension; the last may be smaller."""
-    return split(input, max(1, math.ceil(int(input.shape[dim]) / chunks)), dim)
+    """At most `chunks` views of equal size along a dimension; the last may be smaller.
+
+    Raises:
+        ArgumentError: when `chunks` is not positive.
+    """
+    if chunks < 1:
+        raise ArgumentError("chunk: the number of pieces is not positive", found=str(chunks), location=here())
+    size = (input.shape[dim] + chunks - 1) // chunks
+    return split(input, size if size > 0 else 1, dim)
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
@@ -328,13 +365,22 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     return tuple(EAGER.select(input, dim, i) for i in range(int(input.shape[dim])))
 
 
+def _values_leave(how: str, *tensors: Any) -> None:
+    """Note that Python gets an answer about the values of tensors, where a capture is in progress."""
+    if mode.tracer is not None:
+        for each in tensors:
+            mode.tracer.leaves_graph(each, how)
+
+
 def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether all elements are within `atol + rtol * abs(other)` of each other."""
+    _values_leave("allclose()", input, other)
     return bool(np.allclose(input._array, other._array, rtol, atol, equal_nan))
 
 
 def equal(input: Any, other: Any) -> bool:
     """Whether both tensors have the same sizes and elements."""
+    _values_leave("equal()", input, other)
     return bool(np.array_equal(input._array, other._array))
 
 

@@ -23,7 +23,7 @@ from .indexing import replay, write_back
 from .mode import mode
 from .storage import storage_of
 from .tape import Leaf
-from .tensor_base import TensorBase
+from .tensor_base import TensorBase, wrap
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -68,7 +68,7 @@ def _adopt(tensor: Any, value: Any, with_grad: bool) -> None:
     if with_grad:
         tensor._node, tensor._index = value._node, value._index
     if mode.tracer is not None:
-        tensor._trace = value._trace
+        mode.tracer.adopt(tensor, value._trace)
 
 
 def _fitted(target: Tensor, new: Tensor) -> Any:
@@ -101,6 +101,28 @@ def _write(target: Tensor, array: Any) -> Tensor:
         ) from None
     storage_of(target).version += 1
     return target
+
+
+def rebind(target: Tensor, value: Tensor) -> None:
+    """Let `target` have the memory of `value` from here on; views made before stay with the memory it had."""
+    if target._storage is not None:
+        _leave_views_behind(target)
+    if mode.tracer is not None:
+        mode.tracer.before_write(target)
+        mode.tracer.value_of(value)
+        mode.tracer.adopt(target, value._trace)
+    target._array = value._array
+    target._base, target._chain = None, ()
+    target._storage = storage_of(value)
+
+
+def _leave_views_behind(target: Tensor) -> None:
+    """Give the views of a tensor another base, which has the tensor's memory."""
+    left = wrap(target._array)
+    left._storage, left._node, left._index, left._trace = target._storage, target._node, target._index, target._trace
+    for view in storage_of(target).aliases:
+        if view._base is target:
+            view._base = left
 
 
 def method(name: str) -> Callable[..., Any] | None:

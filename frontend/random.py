@@ -13,6 +13,8 @@ import numpy as np
 
 from ..ir import philox
 from ..ir.dtypes import DType, get_default_dtype, int64
+from ..ir.errors import CaptureError
+from ..ir.locations import here
 from .dispatch import EAGER
 from .functions import _on, _sizes
 from .mode import mode
@@ -65,16 +67,20 @@ class Generator:
 
     def get_state(self) -> Any:
         """The current key, as an opaque tensor of two int64 numbers."""
+        _refuse_capture("get_state()")
         return wrap(self._key._array.view(np.int64).copy())
 
     def set_state(self, state: Any) -> None:
         """Go back to a key that `get_state` gave."""
+        _refuse_capture("set_state()")
         self._write(np.asarray(state._array, np.int64).view(np.uint64))
 
     def _write(self, key: np.ndarray) -> None:
         if mode.tracer is not None:
             mode.tracer.before_write(self._key)
-            self._key._trace = None
+            fixed = wrap(key)
+            mode.tracer.value_of(fixed)
+            mode.tracer.adopt(self._key, fixed._trace)
         self._key._array[...] = key
 
     def next_key(self) -> Any:
@@ -83,11 +89,22 @@ class Generator:
             following, key = EAGER.apply(_SPLIT(), [self._key], {})
             mode.tracer.before_write(self._key)
             self._key._array[...] = following._array
-            self._key._trace = following._trace
+            mode.tracer.adopt(self._key, following._trace)
             return key
         following, key = philox.split(self._key._array)
         self._key._array[...] = following
         return wrap(key)
+
+
+def _refuse_capture(what: str) -> None:
+    if mode.tracer is not None:
+        raise CaptureError(
+            f"{what} of the random state in a captured program",
+            expected="a program that draws, or seeds with a number",
+            location=here(),
+            context=mode.tracer.context,
+            advice="save and restore the random state outside of it",
+        )
 
 
 def _SPLIT() -> Any:

@@ -337,6 +337,8 @@ def _accumulate(leaf: Leaf, value: Any, create_graph: bool, given: set[int]) -> 
     for hook in leaf.hooks:
         changed = hook(value)
         value = value if changed is None else changed
+    if mode.tracer is not None:
+        value = mode.tracer.gradients.arriving(tensor, value)
     if tensor._grad is not None:
         tensor._grad = tensor._grad + value
     elif create_graph or mode.tracer is not None:

@@ -164,7 +164,9 @@ class Tensor(TensorBase, Operators):
     @grad.setter
     def grad(self, value: Any) -> None:
         if value is not None and not isinstance(value, TensorBase):
-            raise ArgumentError(f"grad must be a tensor or None, not {type(value).__name__}")
+            raise ArgumentError(f"grad must be a tensor or None, not {type(value).__name__}", location=here())
+        if mode.tracer is not None:
+            mode.tracer.gradients.keep(self)
         self._grad = value
 
     @property
@@ -210,7 +212,7 @@ class Tensor(TensorBase, Operators):
     def data(self, value: Tensor) -> None:
         if value.shape != self.shape:
             raise ArgumentError(f"data: sizes {list(value.shape)} differ from {list(self.shape)}", location=here())
-        self._array = value._array
+        inplace.rebind(self, value)
 
     # ------------------------------------------------------------------------------------- out to Python
 
@@ -316,6 +318,8 @@ class Tensor(TensorBase, Operators):
         found._array = self._array.copy()
         if self._node is not None:
             found._node = Leaf(found)
+        if mode.tracer is not None:
+            mode.tracer.adopt(found, EAGER.clone(EAGER.detach(self))._trace)
         memo[id(self)] = found
         return found
 

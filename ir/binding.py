@@ -341,8 +341,8 @@ def bind_sizes(graph: Graph, inputs: Sequence[Any], state: Mapping[str, Any] | N
     {'B': 3}
     """
     key = id(graph)
-    parameters = graph.block.params
-    facts = (len(graph.assumptions), len(graph.inputs), parameters, [value.type for value in parameters])
+    # Values would keep the graph alive; types do not.
+    facts = (len(graph.assumptions), len(graph.inputs), [value.type for value in graph.block.params])
     known = _binders.get(key)
     if known is None or known[1] != facts:
         known = _binders[key] = weakref.ref(graph, lambda _: _binders.pop(key, None)), facts, SizeBinder(graph)

@@ -39,6 +39,11 @@ class DType:
         self.is_signed = kind == "float" or name.startswith("int")
         self.rank = _KINDS.index(kind)
 
+    def holds(self, value: int) -> bool:
+        """Whether an integer is one of an integer dtype's."""
+        bits = 8 * self.itemsize - self.is_signed
+        return (-1 << bits if self.is_signed else 0) <= value < 1 << bits
+
     def __repr__(self) -> str:
         return f"ingot.{self.name}"
 

@@ -115,7 +115,6 @@ def elementwise(
     """
     schema = parse_schema(signature)
     promotes = tuple(p.name for p in schema.inputs if p.name not in keep)
-    kernel = _elementwise_kernel(schema, scalar, promotes, promotion, view)
     op: Op
 
     def infer(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
@@ -124,6 +123,7 @@ def elementwise(
         device = next((t.device for t in types if isinstance(t, TensorType) and t.device), None)
         return (TensorType(dtype, sizes, device),)
 
+    kernel = _elementwise_kernel(schema, scalar, promotes, promotion, view, infer)
     facts = {"body": scalar, "grad": grad, "onnx": onnx, "fast": fast, "view": view, "inverse": inverse, "doc": doc}
     facts |= {"promotes": promotes, "promotion": promotion, "version": version}
     op = _register("elementwise", signature, infer, kernel, facts)
@@ -186,7 +186,12 @@ def elementwise_tree(op: Op, types: Sequence[Type], attrs: Mapping[str, Any]) ->
 
 
 def _elementwise_kernel(
-    schema: Schema, scalar: Callable[..., Any], promotes: tuple[str, ...], promotion: str, view: bool
+    schema: Schema,
+    scalar: Callable[..., Any],
+    promotes: tuple[str, ...],
+    promotion: str,
+    view: bool,
+    infer: Infer,
 ) -> Callable[..., Any]:
     positions = tuple(i for i, p in enumerate(schema.inputs) if p.name in promotes)
     wants_float = promotion == "float"
@@ -216,6 +221,9 @@ def _elementwise_kernel(
                 result = scalar(ARRAYS, *operands, **attrs)
             else:
                 result = general(operands, attrs)
+        except (ValueError, TypeError, OverflowError):
+            infer([type_of(x) for x in operands], attrs)  # which says it in the op's words
+            raise
         finally:
             quiet_reset(token)
         if result.__class__ is not ndarray:
@@ -268,8 +276,11 @@ def _promote_arrays(
     for i in positions:
         value = operands[i]
         if isinstance(value, (bool, int, float)):
-            # A Python number beside an array stays weak, which NumPy computes fastest.
-            if not weak or (common.kind == "float" and not isinstance(value, float)):
+            # A Python number beside an array stays weak, which NumPy computes fastest; an integer that the dtype does
+            # not hold wraps around.
+            if common.kind == "int" and not common.holds(value):
+                found[i] = np.asarray(value, np.int64).astype(target)
+            elif not weak or (common.kind == "float" and not isinstance(value, float)):
                 found[i] = target.type(value)
         elif value.dtype is not target:
             found[i] = value.astype(target)
@@ -385,7 +396,7 @@ def _fast_kernel(name: str, fast: Callable[..., Any], infer: Infer) -> Callable[
         token = quiet_set()
         try:
             return fast(xp, *arrays, **attrs)
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, ArithmeticError) as error:
             infer([type_of(a) for a in arrays], attrs)
             if isinstance(error, IndexError):
                 raise IndexOutOfRange(f"{name}: {error}") from None

@@ -56,9 +56,7 @@ class GraphAlgebra(Algebra):
         if isinstance(operand, Proxy):
             found: Value = operand.value
             return found
-        node = self.builder.emit(
-            "prim::Constant", (), {"value": operand}, location=self.location, path=self.path
-        )
+        node = self.builder.emit("prim::Constant", (), {"value": operand}, location=self.location, path=self.path)
         self.made.append(node)
         return node.output
 

@@ -259,6 +259,8 @@ def _literal(value: Any, dtype: DType) -> Expr:
         return SizeLeaf(value)
     if isinstance(value, float) and dtype.kind != "float":
         raise DTypeError(f"scalar body: the number {value!r} meets an operand of dtype {dtype.name}")
+    if dtype.kind == "int" and not dtype.holds(value):
+        raise DTypeError(f"scalar body: the number {value!r} does not fit {dtype.name}")
     return Const(value, dtype)
 
 

@@ -99,7 +99,10 @@ class Parameter:
         if kind == "constant":
             return value
         if kind in ("int", "size") and hasattr(value, "__index__") and not isinstance(value, bool):
-            return value.__index__()
+            try:
+                return value.__index__()
+            except TypeError:  # an array of several elements, or of floats
+                pass
         raise ArgumentError(f"{op}: {self.name} is {value!r}", expected=str(self))
 
 

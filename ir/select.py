@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from .errors import DTypeError
+
 __all__ = ["select"]
 
 _SMALL: Final = 1024  # below it, the masks cost more than the jumps
@@ -22,13 +24,14 @@ def select(condition: Any, a: Any, b: Any) -> Any:
     >>> select(np.array([True, False]), np.array([1.0, 2.0]), 0.0)
     array([1., 0.])
     """
+    if getattr(condition, "dtype", np.bool_) != np.bool_:
+        raise DTypeError(f"scalar where: the condition is {condition.dtype.name}, not bool")
     kept = a if a.__class__ is np.ndarray else b
     if (
         kept.__class__ is not np.ndarray
         or kept.size < _SMALL
         or condition.__class__ is not np.ndarray
         or condition.shape != kept.shape
-        or condition.dtype != np.bool_
     ):
         return np.where(condition, a, b)
     bits = _BITS.get(kept.dtype)
@@ -51,6 +54,6 @@ def _bits_of(value: Any, like: Any, bits: Any) -> Any:
     if value.__class__ is np.ndarray:
         fits = value.dtype == like.dtype and (value.shape == like.shape or value.ndim == 0)
         return value.view(bits) if fits else None
-    if value.__class__ is float and like.dtype.kind == "f" or value.__class__ is int:
+    if (value.__class__ is float and like.dtype.kind == "f") or value.__class__ is int:
         return np.asarray(value, like.dtype).view(bits)
     return None

@@ -95,6 +95,9 @@ def _known_condition(rewriter: Rewriter, node: Node) -> bool:
     _replace_all(rewriter, node, returned)
     for inner in moved:
         rewriter.revisit(inner)
+        for nested in inner.blocks:
+            for deeper in nested.walk():
+                rewriter.revisit(deeper)
     return True
 
 

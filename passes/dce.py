@@ -109,7 +109,7 @@ def _sweep(graph: Graph, live: _Liveness) -> bool:
     doomed, trimmed = _plan(graph.block, live)
     if not trimmed:
         # An unused node goes before what it uses, so that to stop midway leaves a good graph.
-        return any([_erase(node) for node in reversed(doomed)])
+        return sum(_erase(node) for node in reversed(doomed)) > 0
     if not permit("dce", trimmed[0][0]):
         return False
     for node, dead in trimmed:

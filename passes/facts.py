@@ -28,11 +28,18 @@ __all__ = [
     "is_commutative",
     "is_removable",
     "named_variables",
+    "ndim_of",
     "number_of",
     "type_names",
 ]
 
 CONSTANT: Final = lookup("prim::Constant")
+
+
+def ndim_of(value: Value) -> int:
+    """The number of a tensor's dimensions."""
+    assert isinstance(value.type, TensorType), f"%{value.name} is no tensor"
+    return value.type.ndim
 
 
 class _NotConstant:
@@ -118,7 +125,9 @@ def _ordered(tree: Expr, exchanged: bool) -> str:
         parts = [texts[arg] for arg in node.args]
         if node.op in PRIMITIVES and PRIMITIVES[node.op].commutative:
             parts.sort()
-        texts[node] = f"{node!r}:{node.dtype.short}" if not parts else f"{node.op}:{node.dtype.short}({','.join(parts)})"
+        texts[node] = (
+            f"{node!r}:{node.dtype.short}" if not parts else f"{node.op}:{node.dtype.short}({','.join(parts)})"
+        )
     return texts[tree]
 
 

@@ -7,7 +7,8 @@ one cannot leave the group: the edge by which it leaves raises the stage, which 
 nothing that depends on it, whatever the graph, and all of it takes linear time.
 
 Among the stages that keep these rules a node takes the latest if that joins it with something that uses it, so that
-fewer values wait in memory, and otherwise the earliest, which may join it with what it uses.
+fewer values wait in memory, and otherwise the earliest, which may join it with what it uses. Once groups are made,
+what is left may have fewer stages between it, so that all of this is done again until nothing more is found.
 """
 
 from __future__ import annotations
@@ -56,14 +57,16 @@ def fuse(graph: Graph, options: FuseOptions) -> bool:
 
 
 def _fuse_block(block: Block, options: FuseOptions, own_variables: bool) -> bool:
-    plan = _Plan(block, own_variables)
-    groups = [group for group in plan.groups(options) if permit("fuse", group[0])]
-    if not groups:
-        return False
-    _put_in_order(block, groups, plan.sources)
-    for group in groups:
-        _make_group(group)
-    return True
+    changed = False
+    while True:
+        plan = _Plan(block, own_variables)
+        groups = [group for group in plan.groups(options) if permit("fuse", group[0])]
+        if not groups:
+            return changed
+        changed = True
+        _put_in_order(block, groups, plan.sources)
+        for group in groups:
+            _make_group(group)
 
 
 _Shape = tuple[Size, ...]

@@ -138,9 +138,7 @@ class Limit(Instrument):
         last: the last of them, in words.
     """
 
-    def __init__(
-        self, changes: int | None = None, passes: int | None = None, to: TextIO | None = None
-    ) -> None:
+    def __init__(self, changes: int | None = None, passes: int | None = None, to: TextIO | None = None) -> None:
         self.changes = changes
         self.passes = passes
         self.to = to
@@ -241,7 +239,8 @@ def watching(instruments: Sequence[Instrument]) -> Iterator[None]:
     told = [i.refused for i in instruments if type(i).refused is not Instrument.refused]
 
     def permits(what: str, node: Node) -> bool:
-        return all([ask(what, node) for ask in asked])
+        answers = [ask(what, node) for ask in asked]  # all of them count, whatever the others say
+        return all(answers)
 
     def refused(rule: str, node: Node, reason: str) -> None:
         for tell in told:

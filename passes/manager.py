@@ -20,9 +20,7 @@ from .registered import register_pass
 __all__ = ["assumed", "register_pass", "run_pipeline"]
 
 
-def run_pipeline(
-    graph: Graph, pipeline: str | Pipeline, instruments: Sequence[Instrument] | None = None
-) -> bool:
+def run_pipeline(graph: Graph, pipeline: str | Pipeline, instruments: Sequence[Instrument] | None = None) -> bool:
     """Run passes over a graph, which they change in place.
 
     Args:
@@ -47,7 +45,8 @@ def run_pipeline(
         for watcher in watchers:
             watcher.begin(graph, stages)
         for index, stage in enumerate(stages):
-            if all([watcher.may_run(stage) for watcher in watchers]):
+            answers = [watcher.may_run(stage) for watcher in watchers]  # all of them count passes
+            if all(answers):
                 changed |= _run_stage(graph, stages.starting_at(index), watchers)
         for watcher in watchers:
             watcher.end(graph)
@@ -75,7 +74,7 @@ def _run_stage(graph: Graph, rest: Pipeline, watchers: Sequence[Instrument]) -> 
 def _say_where(error: Exception, stage: Stage, graph: Graph) -> None:
     where = f"in pass {stage} on @{graph.name}"
     if isinstance(error, IngotError):
-        error.located(None, context=where)
+        error.context = f"{error.context}, {where}" if error.context else where
     else:
         error.add_note(where)
 

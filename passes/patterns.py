@@ -219,9 +219,9 @@ def _matches(call: Call, node: Node, found: Match) -> bool:
         if not _operand_matches(wanted, value, found):
             return False
     for name, attribute in call.attrs:
-        value = node.attrs.get(name)
-        expected = found._found.setdefault(attribute.name, value) if type(attribute) is Wild else attribute
-        if not same_attribute(expected, value):
+        given = node.attrs.get(name)
+        expected = found._found.setdefault(attribute.name, given) if type(attribute) is Wild else attribute
+        if not same_attribute(expected, given):
             return False
     return True
 

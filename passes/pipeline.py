@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..ir.errors import ParseError, UnsupportedError
-from .registered import OptionKind, Pass, find_pass, option_kinds
+from .registered import OptionKind, Pass, find_pass
 
 __all__ = ["INFERENCE", "SIMPLIFY", "TRAINING", "Pipeline", "Stage", "parse_pipeline"]
 
@@ -133,7 +133,7 @@ class _Reader:
         return Stage(found, dataclasses.replace(options, **self.options(found)) if self.skip("{") else options)
 
     def options(self, of: Pass) -> dict[str, Any]:
-        kinds = option_kinds(of.options)
+        kinds = of.kinds
         given: dict[str, Any] = {}
         while not self.skip("}"):
             if given:

@@ -12,7 +12,6 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from ..ir.errors import ArgumentError, UnsupportedError
@@ -36,11 +35,13 @@ class Pass:
         name: what pipelines call it.
         run: changes a graph in place; returns whether it changed anything.
         options: a frozen dataclass with a default for every field.
+        kinds: what each of these fields holds, by name, in order.
     """
 
     name: str
     run: PassFunction
     options: type[Any]
+    kinds: dict[str, OptionKind]
 
     @property
     def doc(self) -> str:
@@ -61,13 +62,13 @@ def register_pass(options: type[Any] = NoOptions) -> Callable[[PassFunction], Pa
     Raises:
         ArgumentError: when the name is taken, or the options are not such a dataclass.
     """
-    _check_options(options)
+    kinds = _option_kinds(options)
 
     def register(run: PassFunction) -> PassFunction:
         name = run.__name__
         if name in _passes:
             raise ArgumentError(f"pass {name} is already registered")
-        _passes[name] = Pass(name, run, options)
+        _passes[name] = Pass(name, run, options, kinds)
         return run
 
     return register
@@ -112,13 +113,17 @@ class OptionKind:
     optional: bool
 
     def __str__(self) -> str:
-        name = {str: "text"}.get(self.item, self.item.__name__)
+        name = "text" if self.item is str else self.item.__name__
         return (f"[{name}, ...]" if self.many else name) + (" or none" if self.optional else "")
 
 
-@lru_cache(maxsize=256)
-def option_kinds(options: type[Any]) -> dict[str, OptionKind]:
-    """The kinds of a pass's options, by name, in order."""
+def _option_kinds(options: type[Any]) -> dict[str, OptionKind]:
+    """The kinds of a pass's options, by name, in order; refuses what cannot be options."""
+    if not dataclasses.is_dataclass(options) or not options.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise ArgumentError(f"register_pass: {options!r} is not a frozen dataclass")
+    for field in dataclasses.fields(options):
+        if field.default is dataclasses.MISSING:
+            raise ArgumentError(f"register_pass: option {field.name} of {options.__name__} has no default")
     hints = typing.get_type_hints(options)
     return {field.name: _kind(options, field.name, hints[field.name]) for field in dataclasses.fields(options)}
 
@@ -138,12 +143,3 @@ def _kind(options: type[Any], name: str, hint: Any) -> OptionKind:
             found=str(hint),
         )
     return OptionKind(hint, many, optional)
-
-
-def _check_options(options: type[Any]) -> None:
-    if not dataclasses.is_dataclass(options) or not options.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        raise ArgumentError(f"register_pass: {options!r} is not a frozen dataclass")
-    for field in dataclasses.fields(options):
-        if field.default is dataclasses.MISSING:
-            raise ArgumentError(f"register_pass: option {field.name} of {options.__name__} has no default")
-    option_kinds(options)

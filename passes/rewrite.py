@@ -243,6 +243,8 @@ class Rewriter:
             users = {use.node: None for v in values for use in v.walk_uses()}
             for node in users:
                 self.revisit(node)
+                if node.block is not None and node is node.block.terminator and node.block.parent is not None:
+                    self.revisit(node.block.parent)
             values = [output for node in users for output in node.outputs]
 
     def remove_unused(self, nodes: Iterable[Node]) -> None:

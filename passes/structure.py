@@ -152,4 +152,3 @@ def drop_outputs(node: Node, dropped: Collection[int]) -> None:
     for index, output in enumerate(kept):
         output.index = index
     node.outputs = tuple(kept)
-

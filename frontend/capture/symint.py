@@ -7,8 +7,10 @@ plain integer (`int(n)`, `range(n)`, a list index), the size is fixed to the exa
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from ...ir import sizes
 from ...ir.sizes import Size, SizeExpr
@@ -46,7 +48,10 @@ class SymInt:
     def _compare(self, op: str, other: Any) -> Any:
         other = as_size(other)
         if isinstance(other, float):
-            other = int(other) if other.is_integer() else other
+            if not math.isfinite(other) or (op in ("==", "!=") and not other.is_integer()):
+                return bool(_FLOATS[op](0.5, other)) if not math.isfinite(other) else op == "!="
+            # n > 2.5 is n > 2, and n < 2.5 is n < 3
+            other = math.floor(other) if op in (">", "<=", "==", "!=") else math.ceil(other)
         if not isinstance(other, (int, SizeExpr)):
             return NotImplemented
         return self._tracer.compare(op, self.__ingot_size__, other)
@@ -101,6 +106,18 @@ class SymInt:
             return result
         return self._tracer.fix(self, "it is the base of **") ** other
 
+    def __rpow__(self, other: Any) -> Any:
+        return other ** self._tracer.fix(self, "it is the exponent of **")
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
+    def __abs__(self) -> Any:
+        return self if self >= 0 else -self
+
     def __eq__(self, other: object) -> Any:
         return self._compare("==", other)
 
@@ -149,3 +166,8 @@ def as_plain(value: Any) -> Any:
 def hint(size: Size, hints: dict[str, int]) -> int:
     """A size at the example's values."""
     return size if isinstance(size, int) else sizes.evaluate(size, hints)
+
+
+_FLOATS: Final = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge
+}  # fmt: skip

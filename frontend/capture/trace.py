@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -16,8 +17,11 @@ from ...ir.verifier import verify
 from ..mode import mode
 from ..module import Module
 from ..program import Program
+from ..random import Generator, default_generator
 from ..tensor_base import TensorBase
+from .attributes import Attributes
 from .dims import DynamicSizes
+from .symint import SymInt
 from .tracer import Tracer
 
 __all__ = ["trace"]
@@ -65,11 +69,11 @@ def trace(
     args = example_inputs if isinstance(example_inputs, (tuple, list)) else (example_inputs,)
     bound = _bind(func, tuple(args), dict(example_kwarg_inputs or {}))
     shapes = _shapes_by_name(dynamic_shapes, bound)
-    modules, names, grads = _reachable_state(func)
+    modules, names = _reachable_state(func)
+    attributes = Attributes((path, module) for path, module in modules.values())
     tracer = Tracer(name, names)
-    tracer.name_modules(modules)
+    tracer.name_modules({key: path for key, (path, _) in modules.items()})
     tensors, trees, examples = _make_inputs(tracer, bound, shapes)
-    saved_grads = [(tensor, tensor._grad) for tensor in grads]
     arguments = {n: unflatten(tree, group) for n, tree, group in zip(bound, trees, tensors, strict=True)}
     mode.tracer = tracer
     try:
@@ -77,14 +81,15 @@ def trace(
             positional, keywords = _as_call(func, arguments)
             result = func(*positional, **keywords)
             leaves, tree = _flatten_result(result)
+            for path, old, new in attributes.replaced():
+                tracer.replace(path, old, new)
             tracer.finish(leaves)
-        outputs = tuple(np.array(x._array if isinstance(x, TensorBase) else x) for x in leaves)
+        outputs = tuple(np.array(x._array if isinstance(x, TensorBase) else tracer.example_of(x)) for x in leaves)
         state = tracer.state_arrays()
     finally:
         mode.tracer = None
         tracer.restore()
-        for tensor, grad in saved_grads:
-            tensor._grad = grad
+        attributes.restore()
     verify(tracer.graph)
     trainable = tuple(key for key, (tensor, _) in tracer.state.items() if tensor._node is not None)
     record = ProgramRecord(
@@ -192,35 +197,46 @@ def _nested(given: Any, i: int) -> Any:
 
 def _flatten_result(result: Any) -> tuple[list[Any], Tree]:
     try:
-        return flatten(result, lambda x: isinstance(x, TensorBase))
+        return flatten(result, lambda x: isinstance(x, (TensorBase, SymInt)))
     except IngotError as error:
         raise CaptureError(f"the program's result: {error.what}", expected=error.expected) from None
 
 
 def _reachable_state(
     func: Callable[..., Any],
-) -> tuple[dict[int, str], dict[int, tuple[str, Any]], list[Any]]:
-    """Modules by id with their paths, named tensors by id, and the tensors that may get a `.grad`."""
-    modules: dict[int, str] = {}
+) -> tuple[dict[int, tuple[str, Module]], dict[int, tuple[str, Any]]]:
+    """Modules by id with their paths, and named tensors by id."""
+    modules: dict[int, tuple[str, Module]] = {}
     names: dict[int, tuple[str, Any]] = {}
-    grads: list[Any] = []
     roots = list(_roots(func))
     for prefix, root in roots:
         if isinstance(root, Module):
             for path, module in root.named_modules(prefix=prefix):
-                modules.setdefault(id(module), path)
+                modules.setdefault(id(module), (path, module))
             for path, tensor in (*root.named_parameters(prefix=prefix), *root.named_buffers(prefix=prefix)):
                 names.setdefault(id(tensor), (path, tensor))
-                grads.append(tensor)
     for prefix, root in roots:
         if isinstance(root, TensorBase):
             names.setdefault(id(root), (prefix, root))
-            grads.append(root)
+        elif isinstance(root, Generator):
+            names.setdefault(id(root._key), (prefix if root is not default_generator else "rng", root._key))
         elif hasattr(root, "named_state"):
             known = {key: path for key, (path, _) in names.items()}
             for path, tensor in root.named_state(known):
                 names.setdefault(id(tensor), (f"{prefix}.{path}", tensor))
-    return modules, names, grads
+    return modules, _owners(names)
+
+
+def _owners(names: dict[int, tuple[str, Any]]) -> dict[int, tuple[str, Any]]:
+    """Named tensors without the views whose memory has another name: those follow the tensor that they view."""
+    views = Counter(id(tensor._base) for _, tensor in names.values())
+    found = dict(names)
+    for key, (path, tensor) in names.items():
+        base = tensor._base
+        if base is not None and (id(base) in names or views[id(base)] > 1):
+            del found[key]
+            found.setdefault(id(base), (f"{path}.base", base))
+    return found
 
 
 def _roots(func: Callable[..., Any]) -> Iterable[tuple[str, Any]]:

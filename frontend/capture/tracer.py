@@ -30,6 +30,7 @@ from ..random import default_generator
 from ..sizes import Size as Shape
 from ..tape import record
 from ..tensor_base import TensorBase, wrap
+from .gradients import Gradients
 from .symint import SymInt, as_size, hint
 
 __all__ = ["Tracer"]
@@ -41,7 +42,6 @@ class Tracer:
     Args:
         name: the entry point's name.
         names: known state: the tensor's `id` to its name and the tensor itself.
-        frozen_grads: tensors whose `.grad` is put back afterwards.
     """
 
     def __init__(self, name: str, names: Mapping[int, tuple[str, Any]]) -> None:
@@ -55,11 +55,16 @@ class Tracer:
         self.state: dict[str, tuple[Any, Value]] = {}
         self.path: list[str] = []
         self._anonymous: list[tuple[str, Any, Value]] = []
+        self._externals: dict[int, tuple[str, Any, Value]] = {}  # state and constants alike, by the tensor's id
+        self._replaced: dict[int, Value] = {}  # what takes the place of such a tensor at the end
+        self._written: list[tuple[Any, Location | None]] = []
+        self._grads = Gradients(self)
         self._constants: dict[Any, Value] = {}
-        self._snapshots: dict[int, tuple[Any, np.ndarray]] = {}
+        self._snapshots: dict[int, tuple[Any, np.ndarray, np.ndarray]] = {}  # tensor, its array, its elements
         self._touched: list[Any] = []
         self._paths: dict[int, str] = {}
         self._inputs: set[int] = set()
+        self._data_sizes: set[str] = set()  # variables that stand for sizes which the data decides
 
     # ------------------------------------------------------------------------------------------- begin and end
 
@@ -82,22 +87,71 @@ class Tracer:
     def finish(self, outputs: Sequence[Any]) -> None:
         """Close the graph over the program's outputs and the state it has changed."""
         results = [self.value_of(x) for x in outputs]
-        self._settle_anonymous()
-        updates = {
-            key: now for key, (tensor, before) in self.state.items() if (now := self.value_of(tensor)) is not before
-        }
-        self.graph.set_return(results, updates)
-
-    def _settle_anonymous(self) -> None:
-        """Tensors of no known name: those that changed are state, the others constants."""
+        self._grads.settle()
+        self._refuse_shared_memory()
         for key, tensor, value in self._anonymous:
-            if tensor._trace[1] is not value:
+            if self._at_end(tensor) is not value:
                 self.state[key] = (tensor, value)
+        now = {key: self._at_end(tensor) for key, (tensor, _) in self.state.items()}
+        updates = {key: value for key, value in now.items() if value is not self.state[key][1]}
+        self.graph.set_return(results, updates)
+        self._freeze_constants()
+
+    def _at_end(self, tensor: Any) -> Value:
+        return self._replaced.get(id(tensor)) or self.value_of(tensor)
+
+    def _freeze_constants(self) -> None:
+        """Tensors of no known name that did not change are constants."""
+        for key, tensor, value in self._anonymous:
+            if key in self.state:
                 continue
             if value.use_count:
-                constant = self.builder_at_start().constant(_frozen(tensor._array))
-                value.replace_uses(constant)
+                value.replace_uses(self.builder_at_start().constant(_frozen(tensor._array)))
             self.graph.remove_state(key)
+
+    def replace(self, path: str, old: Any, new: Any) -> None:
+        """Note that a module's attribute, which held `old`, holds `new` at the end of the run.
+
+        Raises:
+            CaptureError: when the program has read the old tensor, and the new one cannot be the next call's.
+        """
+        is_state = old is not None and (self.has_read(old) or id(old) in self.names)
+        if is_state and isinstance(new, TensorBase) and self.value_of(old).type == self.value_of(new).type:
+            self.replace_at_end(old, new)
+            return
+        made_by = self.value_of(new).node if isinstance(new, TensorBase) else None
+        location = None if made_by is None else made_by.location
+        if is_state and self.has_read(old):
+            raise CaptureError(
+                f"the program reads the tensor {path} and puts another kind of value in its place",
+                expected=f"a tensor of type {self.value_of(old).type}, for the next call to read",
+                found=str(self.value_of(new).type) if isinstance(new, TensorBase) else repr(new),
+                location=location,
+                context=self.context,
+                advice="take it as an argument and return the new value",
+            )
+        self.ledger.append(
+            LedgerEntry("value", f"{path} was set to a tensor; the program returns it to nobody", location)
+        )
+
+    def _refuse_shared_memory(self) -> None:
+        """What the program writes must not be the memory of a tensor that was captured on its own.
+
+        Raises:
+            CaptureError: when one is.
+        """
+        for base, location in self._written:
+            for key, tensor, _ in self._externals.values():
+                if tensor is base or not np.may_share_memory(base._array, tensor._array):
+                    continue
+                raise CaptureError(
+                    "the program changes a tensor in place that shares its memory with other state",
+                    expected="memory that one tensor owns, and others view",
+                    found=f"{self._externals[id(base)][0]!r} and {key!r}",
+                    location=location,
+                    context=self.context,
+                    advice="clone() one of them where it is made",
+                )
 
     def builder_at_start(self) -> Builder:
         """A builder that puts nodes before all others."""
@@ -107,8 +161,10 @@ class Tracer:
 
     def restore(self) -> None:
         """Undo what the run did to tensors that outlive it, and let go of them."""
-        for tensor, array in self._snapshots.values():
-            tensor._array[...] = array
+        for tensor, own, elements in self._snapshots.values():
+            tensor._array = own
+            own[...] = elements
+        self._grads.restore()
         for tensor in self._touched:
             tensor._trace = None
         self._touched.clear()
@@ -118,7 +174,7 @@ class Tracer:
         found = {}
         for key, (tensor, _) in self.state.items():
             before = self._snapshots.get(id(tensor))
-            found[key] = np.array(before[1] if before else tensor._array)
+            found[key] = np.array(before[2] if before else tensor._array)
         return found
 
     def before_write(self, base: Any) -> None:
@@ -135,9 +191,50 @@ class Tracer:
                 context=self.context,
                 advice="clone() the argument first, or return the changed tensor",
             )
-        value = self.value_of(base)
-        if value.node is None and id(base) not in self._snapshots:
-            self._snapshots[id(base)] = (base, np.array(base._array))
+        self.value_of(base)
+        if id(base) in self._externals and id(base) not in self._snapshots:
+            self._snapshots[id(base)] = (base, base._array, np.array(base._array))
+            self._written.append((base, here()))
+
+    def adopt(self, tensor: Any, trace: Any) -> None:
+        """Let a tensor stand for another value from here on."""
+        tensor._trace = trace
+        self._touched.append(tensor)
+
+    def is_external(self, tensor: Any) -> bool:
+        """Whether the program neither got the tensor as an input nor made it, but found it."""
+        self.value_of(tensor)
+        return id(tensor) in self._externals
+
+    def has_read(self, tensor: Any) -> bool:
+        """Whether the program has found the tensor outside of it and used it."""
+        return id(tensor) in self._externals
+
+    @property
+    def gradients(self) -> Gradients:
+        """The `.grad` of tensors, as the run changes them."""
+        return self._grads
+
+    def add_state(self, key: str, tensor: Any) -> Value:
+        """Make a tensor state of the program."""
+        value = self.graph.add_state(key, type_of(tensor._array))
+        self.state[key] = (tensor, value)
+        self.adopt(tensor, (self, value, False))
+        self._externals[id(tensor)] = (key, tensor, value)
+        return value
+
+    def drop_state(self, key: str) -> None:
+        """Take back `add_state`, where nothing uses it."""
+        del self.state[key]
+        self.graph.remove_state(key)
+
+    def key_of(self, tensor: Any) -> str:
+        """The name of an external tensor."""
+        return self._externals[id(tensor)][0]
+
+    def replace_at_end(self, tensor: Any, new: Any) -> None:
+        """The next call finds `new` where this one found `tensor`."""
+        self._replaced[id(tensor)] = self.value_of(new)
 
     # --------------------------------------------------------------------------------------------- module paths
 
@@ -187,22 +284,28 @@ class Tracer:
         if tensor._base is not None and id(tensor) not in self.names:
             view = replay(tensor._base, tensor._chain)
             self.value_of(view)
-            tensor._trace = view._trace
-            self._touched.append(tensor)
+            self.adopt(tensor, view._trace)
             return view._trace[1]
         type_ = type_of(tensor._array)
         known = self.names.get(id(tensor))
         if known is None and tensor is default_generator._key:
             known = ("rng", tensor)
-        key = known[0] if known else f"state.{len(self._anonymous)}"
+        key = self.free_key(known[0] if known else f"state.{len(self._anonymous)}")
         value = self.graph.add_state(key, type_)
+        self._externals[id(tensor)] = (key, tensor, value)
         if known:
             self.state[key] = (tensor, value)
         else:
             self._anonymous.append((key, tensor, value))
-        tensor._trace = (self, value, known is None)
-        self._touched.append(tensor)
+        self.adopt(tensor, (self, value, known is None))
         return value
+
+    def free_key(self, wanted: str) -> str:
+        """A name for state that no other state has."""
+        key, number = wanted, 1
+        while key in self.graph.state:
+            key, number = f"{wanted}.{number}", number + 1
+        return key
 
     # ----------------------------------------------------------------------------------------------------- ops
 
@@ -247,6 +350,7 @@ class Tracer:
     def _check(self, op: Op, output: Any, value: Value) -> None:
         if not isinstance(value.type, TensorType):
             return
+        self._bind_fresh(value.type, output)
         expected = tuple(hint(size, self.hints) for size in value.type.sizes)
         if expected != output._array.shape or value.type.dtype.np != output._array.dtype:
             raise VerifyError(
@@ -254,6 +358,14 @@ class Tracer:
                 expected=f"{value.type} (sizes {list(expected)})",
                 found=f"{output._array.dtype}{list(output._array.shape)}",
             )
+
+    def _bind_fresh(self, type_: TensorType, output: Any) -> None:
+        """Sizes that depend on the data are variables of their own; the run shows an example of them."""
+        for size, actual in zip(type_.sizes, output._array.shape, strict=False):
+            name = size.var_name if isinstance(size, SizeExpr) else None
+            if name is not None and name not in self.hints:
+                self.set_hints({name: actual})
+                self._data_sizes.add(name)
 
     def _at_hints(self, size: Any) -> Any:
         return evaluate(size, self.hints) if isinstance(size, SizeExpr) else size
@@ -269,10 +381,12 @@ class Tracer:
             return Shape(tensor._array.shape)
         return Shape(size if isinstance(size, int) else SymInt(size, self) for size in type_.sizes)
 
-    def compare(self, op: str, a: Size, b: Any) -> bool:
+    def example_of(self, size: SymInt) -> int:
+        """A dynamic size in the example."""
+        return hint(size.__ingot_size__, self.hints)
+
+    def compare(self, op: str, a: Size, b: Size) -> bool:
         """A comparison of sizes: by bounds, by what is assumed already, else by the example."""
-        if isinstance(b, float):
-            return bool(_PYTHON[op](hint(a, self.hints), b))
         with use_context(self.sizes):
             return bool(self.sizes.ask(op, a, b))
 
@@ -289,6 +403,15 @@ class Tracer:
 
     def _assume(self, relation: SizeRelation) -> None:
         location = here()
+        if unknown := relation.free_vars & self._data_sizes:
+            raise CaptureError(
+                "the program depends on a size that the data decides",
+                expected="a program that is the same for every such size",
+                found=f"{relation} cannot be known before the run ({', '.join(sorted(unknown))})",
+                location=location,
+                context=self.context,
+                advice="use a mask of the full size with ingot.where(...) instead of picking elements",
+            )
         self.graph.assumptions.append(Assumption(relation, location))
         self.ledger.append(LedgerEntry("assumption", f"traced assuming {relation}", location))
 
@@ -314,13 +437,3 @@ def _frozen(array: np.ndarray) -> np.ndarray:
 
 def _map_sizes(value: Any, change: Callable[[Any], Any]) -> Any:
     return tuple(change(item) for item in value) if isinstance(value, tuple) else change(value)
-
-
-_PYTHON: dict[str, Callable[[Any, Any], bool]] = {
-    "==": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}

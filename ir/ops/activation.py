@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..families import elementwise
+from .literals import literal_of
 
 _SQRT_HALF = math.sqrt(0.5)
 _TANH_SCALE = math.sqrt(2.0 / math.pi)
@@ -104,14 +105,17 @@ elementwise(
 )
 elementwise(
     "hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor",
-    scalar=lambda s, x, min_val, max_val: s.minimum(s.maximum(x, min_val), max_val),
-    promotion="float",
+    scalar=lambda s, x, min_val, max_val: s.minimum(
+        s.maximum(x, literal_of(min_val, s.dtype(x))), literal_of(max_val, s.dtype(x))
+    ),
     grad={
         "input": lambda F, g, input, min_val, max_val: F.where(
             F.logical_and(F.gt(input, min_val), F.lt(input, max_val)), g, 0.0
         )
     },
-    onnx=lambda E, input, min_val, max_val: E.Clip(input, E.number(min_val, input), E.number(max_val, input)),
+    onnx=lambda E, input, min_val, max_val: E.Clip(
+        input, *(E.number(literal_of(limit, input.dtype), input) for limit in (min_val, max_val))
+    ),
     doc="input limited to [min_val, max_val].",
 )
 elementwise(

@@ -79,7 +79,11 @@ def matmul(n: Any, input: Any, other: Any) -> Any:
     n.require(input.ndim > 0 and other.ndim > 0, "an operand has no dimensions", "", f"{input.type} and {other.type}")
     k_other = other.sizes[-2] if other.ndim > 1 else other.sizes[-1]
     n.require_equal(
-        "inner sizes differ", "input.size(-1)", input.sizes[-1], f"other.size({'-2' if other.ndim > 1 else '-1'})", k_other
+        "inner sizes differ",
+        "input.size(-1)",
+        input.sizes[-1],
+        f"other.size({'-2' if other.ndim > 1 else '-1'})",
+        k_other,
     )
     batch_a, batch_b = input.sizes[:-2], other.sizes[:-2]
     batch = n.letters(_broadcast(n, batch_a, batch_b))

@@ -172,7 +172,16 @@ def _forward(
 
 
 def convolution2d_fast(
-    np: Any, x: Any, w: Any, *, stride: Any, padding: Any, dilation: Any, groups: Any, out: Any = None, scratch: Any = None
+    np: Any,
+    x: Any,
+    w: Any,
+    *,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    out: Any = None,
+    scratch: Any = None,
 ) -> Any:
     return _forward(np, x, w, None, stride, padding, dilation, groups, out, scratch)
 
@@ -263,7 +272,9 @@ def conv2d_weight_grad_fast(
 # The sizes of scratch memory do not depend on how windows are gathered.
 
 
-def _window_scratch(input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[TensorType, TensorType, Size]:
+def _window_scratch(
+    input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any
+) -> tuple[TensorType, TensorType, Size]:
     n, c, h, w = input.sizes
     counts = tuple(map(window_count, input.sizes[2:], kernel, stride, padding, dilation))
     framed = product([n, c, h + 2 * padding[0], w + 2 * padding[1]])
@@ -342,8 +353,7 @@ def convolution2d(n: Any, input: Any, weight: Any, stride: Any, padding: Any, di
 
 
 @nest(
-    "conv2d_input_grad(grad_output: Tensor, weight: Tensor, input_size: size[4], "
-    f"{_OPTIONS}) -> Tensor",
+    f"conv2d_input_grad(grad_output: Tensor, weight: Tensor, input_size: size[4], {_OPTIONS}) -> Tensor",
     fast=conv2d_input_grad_fast,
     grad={
         "grad_output": lambda F, g, weight, stride, padding, dilation, groups: F.convolution2d(
@@ -362,7 +372,12 @@ def convolution2d(n: Any, input: Any, weight: Any, stride: Any, padding: Any, di
         group=groups,
         output_padding=[
             _static(input_size[2 + i])
-            - ((_static(grad_output.shape[2 + i]) - 1) * stride[i] - 2 * padding[i] + dilation[i] * (weight.shape[2 + i] - 1) + 1)
+            - (
+                (_static(grad_output.shape[2 + i]) - 1) * stride[i]
+                - 2 * padding[i]
+                + dilation[i] * (weight.shape[2 + i] - 1)
+                + 1
+            )
             for i in (0, 1)
         ],
     ),
@@ -390,7 +405,9 @@ def conv2d_input_grad(
 
 def _source(n: Any, h: Any, k: Any, count: Size, stride: int, padding: int, dilation: int) -> tuple[Any, list[Any]]:
     """The window whose element `k` is at `h`, and the conditions of there being one."""
-    offset = h + padding - (k if dilation == 1 else k * dilation) if padding else h - (k if dilation == 1 else k * dilation)
+    offset = (
+        h + padding - (k if dilation == 1 else k * dilation) if padding else h - (k if dilation == 1 else k * dilation)
+    )
     if stride == 1:
         return offset, [offset >= 0, offset < as_index(count)]
     at = offset // stride
@@ -410,8 +427,7 @@ def _static(size: Size) -> int:
 
 
 @nest(
-    "conv2d_weight_grad(grad_output: Tensor, input: Tensor, kernel_size: size[2], "
-    f"{_OPTIONS}) -> Tensor",
+    f"conv2d_weight_grad(grad_output: Tensor, input: Tensor, kernel_size: size[2], {_OPTIONS}) -> Tensor",
     fast=conv2d_weight_grad_fast,
     scratch=_weight_grad_scratch,
     grad={
@@ -471,9 +487,7 @@ def _conv_onnx(
     },
     onnx=_conv_onnx,
 )
-def conv2d(
-    F: Any, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
-) -> Any:
+def conv2d(F: Any, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> Any:
     """Cross-correlation of images (N, C, H, W) with filters (O, C/groups, kernel height, kernel width), plus a bias
     of (O,): `padding` zeros on every side, windows `stride` apart, their elements `dilation` apart, and channels in
     `groups` that do not mix."""
@@ -482,7 +496,5 @@ def conv2d(
         return found
     require("conv2d", bias.ndim == 1, "bias is not a vector", "sizes (out channels,)", bias=bias)
     require_same_dtype("conv2d", input=input, bias=bias)
-    require_equal(
-        "conv2d", "sizes differ", "bias.size(0)", bias.shape[0], "weight.size(0)", weight.shape[0], bias=bias
-    )
+    require_equal("conv2d", "sizes differ", "bias.size(0)", bias.shape[0], "weight.size(0)", weight.shape[0], bias=bias)
     return found + F.reshape(bias, shape=(bias.shape[0], 1, 1))

@@ -12,8 +12,8 @@ from ..errors import ArgumentError
 from ..families import nest
 from ..nest import as_index
 from ..registry import NotDifferentiable
-from ..sizes import Size, SizeExpr, maximum
-from .movement import literal_of
+from ..sizes import Size, SizeExpr, ask, maximum
+from .literals import literal_of
 
 _NO_INPUT = NotDifferentiable("it has no tensor to differentiate by")
 
@@ -43,12 +43,12 @@ def full(n: Any, size: Any, value: Any, dtype: Any) -> Any:
     return n.out(n.letters(size), n.s.const(literal_of(value, dtype), dtype))
 
 
-def arange_fast(
-    np: Any, *, start: Any, end: Any, step: Any, dtype: Any, out: Any = None, scratch: Any = None
-) -> Any:
+def arange_fast(np: Any, *, start: Any, end: Any, step: Any, dtype: Any, out: Any = None, scratch: Any = None) -> Any:
     target = getattr(dtype, "np", dtype)
     span = (end - start) / step if isinstance(start + end + step, float) else -((start - end) // step)
-    count = max(0, int(np.ceil(span)))
+    count = int(np.ceil(span))
+    if count < 0 or span < 0:
+        raise ValueError("arange: step leads away from end")
     if isinstance(start + end + step, float):
         found = np.arange(count, dtype=np.float64) * step + start
     else:
@@ -68,8 +68,16 @@ def _arange_count(start: Any, end: Any, step: Any) -> Size:
         span = (end - start) / step
         if not math.isfinite(span):
             raise ArgumentError("arange: the range is not finite", found=f"start={start} end={end} step={step}")
-        return max(0, math.ceil(span))
+        if span < 0:
+            raise _wrong_way(start, end, step)
+        return math.ceil(span)
+    if isinstance(step, int) and ask("<", (end - start) * (1 if step > 0 else -1), 0):
+        raise _wrong_way(start, end, step)
     return maximum(0, -((start - end) // step))
+
+
+def _wrong_way(start: Any, end: Any, step: Any) -> ArgumentError:
+    return ArgumentError("arange: step leads away from end", found=f"start={start} end={end} step={step}")
 
 
 def _arange_onnx(E: Any, start: Any, end: Any, step: Any, dtype: Any) -> Any:

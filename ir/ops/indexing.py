@@ -20,7 +20,7 @@ from ..registry import NotDifferentiable
 from ..sizes import Size, ask, equal, var
 from ..types import TensorType, Type
 from .checks import require, require_integers
-from .movement import literal_of
+from .literals import literal_of
 from .onnx_places import read_places, write_places
 
 __all__: list[str] = []
@@ -92,7 +92,9 @@ def gather_fast(np: Any, x: Any, index: Any, *, dim: Any, out: Any = None, scrat
         )
     },
     onnx=lambda E, input, dim, index: (
-        E.GatherElements(input, index, axis=normalise_dim("gather", dim, input.ndim)) if input.ndim else E.Identity(input)
+        E.GatherElements(input, index, axis=normalise_dim("gather", dim, input.ndim))
+        if input.ndim
+        else E.Identity(input)
     ),
 )
 def gather(n: Any, input: Any, index: Any, dim: Any) -> Any:
@@ -107,8 +109,7 @@ def gather(n: Any, input: Any, index: Any, dim: Any) -> Any:
 def _scatter_place(n: Any, input: Any, index: Any, src: Any, dim: int) -> tuple[list[Any], list[Any], Any]:
     axis = _check_along(n, input, index, dim)
     n.require(
-        src.ndim == index.ndim
-        and all(ask(">", a, b) is not True for a, b in zip(index.sizes, src.sizes, strict=True)),
+        src.ndim == index.ndim and all(ask(">", a, b) is not True for a, b in zip(index.sizes, src.sizes, strict=True)),
         "src is smaller than index",
         f"sizes of at least ({', '.join(map(str, index.sizes))})",
         str(src.type),
@@ -144,9 +145,7 @@ def scatter_fast(np: Any, x: Any, index: Any, src: Any, *, dim: Any, out: Any = 
     return _scattered(np, x, index, src, dim, out, False)
 
 
-def scatter_add_fast(
-    np: Any, x: Any, index: Any, src: Any, *, dim: Any, out: Any = None, scratch: Any = None
-) -> Any:
+def scatter_add_fast(np: Any, x: Any, index: Any, src: Any, *, dim: Any, out: Any = None, scratch: Any = None) -> Any:
     return _scattered(np, x, index, src, dim, out, True)
 
 
@@ -167,7 +166,8 @@ def _scatter_onnx(reduction: str) -> Any:
         zeros = np.zeros(src.ndim, np.int64)
         part = E.Slice(src, zeros, E.shape(index.shape), np.arange(src.ndim))
         part = E.Cast(part, to=input.dtype)
-        return E.ScatterElements(input, index, part, axis=normalise_dim("scatter", dim, input.ndim), reduction=reduction)
+        axis = normalise_dim("scatter", dim, input.ndim)
+        return E.ScatterElements(input, index, part, axis=axis, reduction=reduction)
 
     return form
 
@@ -207,7 +207,13 @@ def take_along_dim(F: Any, input: Any, indices: Any, dim: Any) -> Any:
     """`gather` with broadcasting of the other dimensions; without dim, over the elements in row-major order."""
     if dim is None:
         return F.gather(F.reshape(input, shape=(-1,)), 0, F.reshape(indices, shape=(-1,)))
-    require("take_along_dim", input.ndim == indices.ndim, "indices and input differ in their number of dimensions", input=input, indices=indices)
+    require(
+        "take_along_dim",
+        input.ndim == indices.ndim,
+        "indices and input differ in their number of dimensions",
+        input=input,
+        indices=indices,
+    )
     axis = normalise_dim("take_along_dim", dim, input.ndim)
     sizes = [b if a == 1 else a for a, b in zip(input.shape, indices.shape, strict=True)]
     own, places = list(sizes), list(sizes)
@@ -246,9 +252,7 @@ def index_select(n: Any, input: Any, index: Any, dim: Any) -> Any:
     return n.out(letters, input[[*letters[:axis], index[letters[axis]], *letters[axis + 1 :]]])
 
 
-def index_add_fast(
-    np: Any, x: Any, index: Any, source: Any, *, dim: Any, out: Any = None, scratch: Any = None
-) -> Any:
+def index_add_fast(np: Any, x: Any, index: Any, source: Any, *, dim: Any, out: Any = None, scratch: Any = None) -> Any:
     if index.ndim != 1 or source.ndim != x.ndim:
         raise ValueError("index_add: index or source does not fit")
     axis = dim if dim >= 0 else dim + x.ndim
@@ -288,9 +292,7 @@ def index_add(n: Any, input: Any, index: Any, source: Any, dim: Any) -> Any:
     return n.scatter(input, letters, at, n.s.cast(source[letters], input.dtype), "sum")
 
 
-def embedding_fast(
-    np: Any, ids: Any, weight: Any, *, padding_idx: Any, out: Any = None, scratch: Any = None
-) -> Any:
+def embedding_fast(np: Any, ids: Any, weight: Any, *, padding_idx: Any, out: Any = None, scratch: Any = None) -> Any:
     if weight.ndim != 2 or ids.dtype.kind not in "iu":
         raise ValueError("embedding: input or weight does not fit")
     return np.take(weight, _inside(np, ids, weight.shape[0]), axis=0, out=out, mode="clip")
@@ -299,9 +301,7 @@ def embedding_fast(
 @nest(
     "embedding(input: Tensor, weight: Tensor, padding_idx: int? = None) -> Tensor",
     fast=embedding_fast,
-    grad={
-        "weight": lambda F, g, T, input, padding_idx: F.embedding_grad(g, input, T.weight.sizes[0], padding_idx)
-    },
+    grad={"weight": lambda F, g, T, input, padding_idx: F.embedding_grad(g, input, T.weight.sizes[0], padding_idx)},
     onnx=lambda E, input, weight, padding_idx: E.Gather(weight, input, axis=0),
 )
 def embedding(n: Any, input: Any, weight: Any, padding_idx: Any) -> Any:
@@ -402,7 +402,9 @@ def one_hot(n: Any, input: Any, num_classes: Any) -> Any:
 def _check_indices(n: Any, input: Any, indices: Any, dims: Any) -> tuple[tuple[int, ...], list[Size]]:
     """The indexed dimensions, and the common sizes of the index tensors."""
     if not indices or len(indices) != len(dims):
-        raise ArgumentError(f"{n.op}: indices and dims differ in number", found=f"{len(indices)} and dims={tuple(dims)}")
+        raise ArgumentError(
+            f"{n.op}: indices and dims differ in number", found=f"{len(indices)} and dims={tuple(dims)}"
+        )
     axes = normalise_dims(n.op, dims, input.ndim)
     n.require(list(axes) == sorted(axes), "dims are not in order", "rising dims", f"dims={tuple(dims)}")
     common: list[Size] = []
@@ -515,9 +517,9 @@ def index_put_fast(
     "index_put(input: Tensor, indices: Tensor[], values: Tensor, *, dims: int[], accumulate: bool = False) -> Tensor",
     fast=index_put_fast,
     grad={
-        "input": lambda F, g, T, indices, dims, accumulate: g
-        if accumulate
-        else F.index_put(g, indices, F.full(size=(), value=0, dtype=g.dtype), dims=dims),
+        "input": lambda F, g, T, indices, dims, accumulate: (
+            g if accumulate else F.index_put(g, indices, F.full(size=(), value=0, dtype=g.dtype), dims=dims)
+        ),
         "values": lambda F, g, indices, dims: F.index(g, indices, dims=dims),
     },
     onnx=_index_put_onnx,
@@ -529,8 +531,7 @@ def index_put(n: Any, input: Any, indices: Any, values: Any, dims: Any, accumula
     sizes = [letter.extent for letter in letters]
     shift = len(sizes) - values.ndim
     n.require(
-        shift >= 0
-        and all(b == 1 or equal(a, b) is True for a, b in zip(sizes[shift:], values.sizes, strict=True)),
+        shift >= 0 and all(b == 1 or equal(a, b) is True for a, b in zip(sizes[shift:], values.sizes, strict=True)),
         "values do not broadcast to the indexed part",
         f"sizes ({', '.join(map(str, sizes))})",
         str(values.type),

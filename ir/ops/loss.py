@@ -113,7 +113,14 @@ def _check_classes(op: str, input: Any, target: Any, weight: Any, reduction: str
     axis = 0 if input.ndim == 1 else 1
     rest = (*input.shape[:axis], *input.shape[axis + 1 :])
     same = len(rest) == target.ndim and all(equal(a, b) is True for a, b in zip(rest, target.shape, strict=True))
-    require(op, same, "target does not fit input", "target.sizes == input.sizes without the classes", input=input, target=target)
+    require(
+        op,
+        same,
+        "target does not fit input",
+        "target.sizes == input.sizes without the classes",
+        input=input,
+        target=target,
+    )
     if weight is not None:
         require(op, weight.ndim == 1, "weight is not a vector", "sizes (C,)", weight=weight)
         require_equal(op, "classes differ", "weight.size(0)", weight.shape[0], f"input.size({axis})", input.shape[axis])
@@ -126,7 +133,9 @@ def _class_weights(F: Any, target: Any, weight: Any, ignore_index: int, dtype: A
     safe = F.where(kept, target, 0)
     if weight is None:
         return safe, F.cast(kept, dtype=dtype)
-    return safe, F.where(kept, F.reshape(F.index_select(weight, 0, F.reshape(safe, shape=(-1,))), shape=target.shape), 0.0)
+    return safe, F.where(
+        kept, F.reshape(F.index_select(weight, 0, F.reshape(safe, shape=(-1,))), shape=target.shape), 0.0
+    )
 
 
 def _picked(F: Any, x: Any, classes: Any, axis: int) -> Any:
@@ -233,9 +242,7 @@ def cross_entropy_fast(
     return out
 
 
-def _entropies(
-    np: Any, x: Any, target: Any, weight: Any, axis: Any, ignore_index: Any, label_smoothing: Any
-) -> Any:
+def _entropies(np: Any, x: Any, target: Any, weight: Any, axis: Any, ignore_index: Any, label_smoothing: Any) -> Any:
     """The loss of each sample, and the weights that a mean is taken over."""
     wide = x.astype(np.float32) if x.dtype.itemsize == 2 else x
     count = x.shape[axis]
@@ -298,7 +305,9 @@ def cross_entropy(
 def _check_smoothing(label_smoothing: float) -> None:
     if not 0.0 <= label_smoothing <= 1.0:
         raise ArgumentError(
-            "cross_entropy: label_smoothing is out of range", expected="0 <= label_smoothing <= 1", found=str(label_smoothing)
+            "cross_entropy: label_smoothing is out of range",
+            expected="0 <= label_smoothing <= 1",
+            found=str(label_smoothing),
         )
 
 

@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import DType, int64, promote
+from ..dtypes import int64, promote
 from ..errors import ArgumentError
 from ..families import composite, elementwise, nest, normalise_dim, normalise_dims
 from ..nest import as_index
 from ..sizes import Size, ask, equal, product
+from .literals import literal_of
 from .onnx_places import write_places
 from .views import resolve_index, resolve_range
 
-__all__ = ["literal_of"]
+__all__: list[str] = []
 
 elementwise(
     "clone(input: Tensor) -> Tensor",
@@ -29,13 +30,6 @@ elementwise(
     onnx="Identity",
     doc="A copy of input in memory of its own.",
 )
-
-
-def literal_of(value: Any, dtype: DType) -> Any:
-    """A number as the Python number of a dtype's kind: what `full` and `pad` write."""
-    if dtype.kind == "bool":
-        return bool(value)
-    return int(value) if dtype.kind == "int" and isinstance(value, (bool, float)) else value
 
 
 # ------------------------------------------------------------------------------------------------------------ flip
@@ -113,9 +107,7 @@ def _cat_grad(F: Any, g: Any, T: Any, dim: int) -> Any:
     "cat(tensors: Tensor[], dim: int = 0) -> Tensor",
     fast=cat_fast,
     grad={"tensors": _cat_grad},
-    onnx=lambda E, tensors, dim: E.Concat(
-        *_in_one_dtype(E, tensors), axis=normalise_dim("cat", dim, tensors[0].ndim)
-    ),
+    onnx=lambda E, tensors, dim: E.Concat(*_in_one_dtype(E, tensors), axis=normalise_dim("cat", dim, tensors[0].ndim)),
 )
 def cat(n: Any, tensors: Any, dim: Any) -> Any:
     """The tensors one behind the other along `dim`; their other sizes are equal."""
@@ -153,7 +145,6 @@ def _in_one_dtype(E: Any, tensors: Sequence[Any]) -> list[Any]:
     return [x if x.dtype is dtype else E.Cast(x, to=dtype) for x in tensors]
 
 
-
 @composite("stack(tensors: Tensor[], dim: int = 0) -> Tensor")
 def stack(F: Any, tensors: Any, dim: Any) -> Any:
     """The tensors, all of the same sizes, one behind the other along a new dimension."""
@@ -162,12 +153,11 @@ def stack(F: Any, tensors: Any, dim: Any) -> Any:
     axis = normalise_dim("stack", dim, tensors[0].ndim + 1)
     return F.cat([F.unsqueeze(x, dim=axis) for x in tensors], dim=axis)
 
+
 # ------------------------------------------------------------------------------------------------------------- pad
 
 
-def pad_fast(
-    np: Any, x: Any, *, pad: Any, mode: Any, value: Any, out: Any = None, scratch: Any = None
-) -> Any:
+def pad_fast(np: Any, x: Any, *, pad: Any, mode: Any, value: Any, out: Any = None, scratch: Any = None) -> Any:
     if mode != "constant" or len(pad) % 2 or len(pad) > 2 * x.ndim:
         raise ValueError("pad: mode or pad is not supported")
     sizes = list(x.shape)
@@ -242,6 +232,8 @@ def pad_(n: Any, input: Any, pad: Any, mode: Any, value: Any) -> Any:
 
 
 def roll_fast(np: Any, x: Any, *, shifts: Any, dims: Any, out: Any = None, scratch: Any = None) -> Any:
+    if len(shifts) != max(len(dims), 1):
+        raise ValueError("roll: shifts and dims differ in length")
     moved = np.roll(x, shifts, dims) if dims else np.roll(x, shifts[0])
     if out is None:
         return moved
@@ -273,9 +265,7 @@ def _roll_onnx(E: Any, input: Any, shifts: Any, dims: Any) -> Any:
 def roll(n: Any, input: Any, shifts: Any, dims: Any) -> Any:
     """Elements moved on by `shifts` places along `dims`, those that fall off coming in again in front. Without
     dims, along the elements in row-major order."""
-    n.require(
-        len(shifts) == max(len(dims), 1), "shifts and dims differ in length", "", f"shifts={shifts} dims={dims}"
-    )
+    n.require(len(shifts) == max(len(dims), 1), "shifts and dims differ in length", "", f"shifts={shifts} dims={dims}")
     letters = n.letters(input.sizes)
     at: list[Any] = list(letters)
     if dims:
@@ -340,6 +330,8 @@ def tile(F: Any, input: Any, dims: Any) -> Any:
 
 
 def tril_fast(np: Any, x: Any, *, diagonal: Any, out: Any = None, scratch: Any = None) -> Any:
+    if x.ndim < 2:
+        raise ValueError("tril: input is not a matrix")
     mask = np.tri(*x.shape[-2:], k=diagonal, dtype=bool)
     if out is None:
         return np.where(mask, x, np.zeros((), x.dtype))
@@ -349,6 +341,8 @@ def tril_fast(np: Any, x: Any, *, diagonal: Any, out: Any = None, scratch: Any =
 
 
 def triu_fast(np: Any, x: Any, *, diagonal: Any, out: Any = None, scratch: Any = None) -> Any:
+    if x.ndim < 2:
+        raise ValueError("triu: input is not a matrix")
     mask = np.tri(*x.shape[-2:], k=diagonal - 1, dtype=bool)
     if out is None:
         return np.where(mask, np.zeros((), x.dtype), x)
@@ -463,7 +457,9 @@ def slice_scatter(n: Any, input: Any, src: Any, dim: Any, start: Any, end: Any, 
 
 def _require_sizes(n: Any, src: Any, sizes: Sequence[Size]) -> None:
     same = len(sizes) == src.ndim and all(equal(a, b) is True for a, b in zip(src.sizes, sizes, strict=True))
-    n.require(same, "src does not fit the place it is written to", f"sizes ({', '.join(map(str, sizes))})", str(src.type))
+    n.require(
+        same, "src does not fit the place it is written to", f"sizes ({', '.join(map(str, sizes))})", str(src.type)
+    )
 
 
 def select_scatter_fast(

@@ -140,7 +140,11 @@ def _check_layer(op: str, input: Any, shape: Sequence[Size], weight: Any, bias: 
     n = len(shape)
     fits = 0 < n <= input.ndim and all(equal(a, b) is True for a, b in zip(input.shape[-n:], shape, strict=True))
     require(
-        op, fits, "normalized_shape is not the end of input's sizes", f"sizes (..., {', '.join(map(str, shape))})", input=input
+        op,
+        fits,
+        "normalized_shape is not the end of input's sizes",
+        f"sizes (..., {', '.join(map(str, shape))})",
+        input=input,
     )
     for name, x in (("weight", weight), ("bias", bias)):
         same = x is None or (x.ndim == n and all(equal(a, b) is True for a, b in zip(x.shape, shape, strict=True)))
@@ -322,7 +326,14 @@ def _check_batch(op: str, input: Any, **vectors: Any) -> tuple[int, ...]:
             continue
         require(op, x.ndim == 1, f"{name} is not a vector", "sizes (C,)", **{name: x})
         require_equal(
-            op, "channels differ", f"{name}.size(0)", x.shape[0], "input.size(1)", input.shape[1], input=input, **{name: x}
+            op,
+            "channels differ",
+            f"{name}.size(0)",
+            x.shape[0],
+            "input.size(1)",
+            input.shape[1],
+            input=input,
+            **{name: x},
         )
     return tuple(i for i in range(input.ndim) if i != 1)
 
@@ -562,9 +573,7 @@ def batch_norm_grad_fast(
     fast=batch_norm_grad_fast,
     onnx="no: ONNX files are for inference",
 )
-def batch_norm_grad(
-    F: Any, grad_output: Any, input: Any, mean: Any, var: Any, weight: Any, eps: Any
-) -> Any:
+def batch_norm_grad(F: Any, grad_output: Any, input: Any, mean: Any, var: Any, weight: Any, eps: Any) -> Any:
     """The gradients of the first result of `batch_norm_training` by its input, weight and bias."""
     dims = _check_batch("batch_norm_grad", input, mean=mean, var=var, weight=weight)
     g, x = widened(F, grad_output), widened(F, input)

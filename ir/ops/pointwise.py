@@ -101,6 +101,8 @@ _rounding("ceil", lambda E, input: _whole(E, input, "Ceil"), "Rounded towards pl
 _rounding("round", lambda E, input: _whole(E, input, "Round"), "Rounded to the nearest integer, ties to even.")
 _rounding(
     "trunc",
-    lambda E, input: E.Mul(E.Sign(input), E.Floor(E.Abs(input))) if input.dtype.is_floating_point else E.Identity(input),
+    lambda E, input: (
+        E.Mul(E.Sign(input), E.Floor(E.Abs(input))) if input.dtype.is_floating_point else E.Identity(input)
+    ),
     "Rounded towards zero.",
 )

@@ -51,7 +51,9 @@ def _windows(
             expected="2*padding <= kernel_size",
             found=f"kernel_size={kernel} padding={padding}",
         )
-    require(op, len(sizes) in (3, 4), "input is not an image", "sizes (N, C, H, W) or (C, H, W)", f"{len(sizes)} dimensions")
+    require(
+        op, len(sizes) in (3, 4), "input is not an image", "sizes (N, C, H, W) or (C, H, W)", f"{len(sizes)} dimensions"
+    )
     found = tuple(
         _count(sizes[len(sizes) - 2 + i], kernel[i], stride[i], padding[i], dilation[i], ceil_mode) for i in (0, 1)
     )
@@ -70,7 +72,9 @@ def _windows(
 class _Window:
     """The letters of a pooling nest, and where in the input an element of a window lies."""
 
-    def __init__(self, n: Any, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any) -> None:
+    def __init__(
+        self, n: Any, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any
+    ) -> None:
         counts = _windows(n.op, input.sizes, kernel, stride, padding, dilation, ceil_mode)
         self.out = n.letters([*input.sizes[:-2], *counts])
         self.over = n.letters(kernel)
@@ -191,7 +195,7 @@ def _onnx_windows(
         span = dilation[i] * (kernel[i] - 1) + 1
         if not isinstance(size, int):
             if stride[i] > span - padding[i]:
-                raise ExportError(f"{op}: ceil_mode of ONNX counts windows otherwise", found=f"a height or width of {size}")
+                raise ExportError(f"{op}: ceil_mode of ONNX counts windows otherwise", found=f"a size of {size}")
             return found | {"pads": (*padding, *padding), "ceil_mode": 1}
         count = _count(size, kernel[i], stride[i], padding[i], dilation[i], True)
         assert isinstance(count, int)
@@ -228,9 +232,7 @@ def _max_pool_indices_onnx(
     },
     onnx=_max_pool_onnx,
 )
-def max_pool2d(
-    n: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any
-) -> Any:
+def max_pool2d(n: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any) -> Any:
     """The largest element of each window; padding never is the largest. `stride` is the kernel's size by default."""
     window = _Window(n, input, kernel_size, stride or kernel_size, padding, dilation, ceil_mode)
     return n.out(window.out, n.reduce("max", window.over, window.read(n, input, _lowest(input.dtype))))
@@ -277,9 +279,7 @@ def max_pool2d_place(
     return n.out(window.out, n.reduce("argmax", window.over, window.read(n, input, _lowest(input.dtype))))
 
 
-def _plane_indices(
-    F: Any, place: Any, width: Size, kernel: Any, stride: Any, padding: Any, dilation: Any
-) -> Any:
+def _plane_indices(F: Any, place: Any, width: Size, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Any:
     """Places in windows as places in the input's plane, y*width + x."""
     rows, columns = place.shape[-2:]
     y = F.arange(0, rows, 1, dtype=int64) * stride[0] - padding[0]
@@ -289,9 +289,7 @@ def _plane_indices(
     return at_y * width + at_x
 
 
-@composite(
-    f"max_pool2d_with_indices(input: Tensor, {_MAX_WINDOW}) -> (Tensor, Tensor)", onnx=_max_pool_indices_onnx
-)
+@composite(f"max_pool2d_with_indices(input: Tensor, {_MAX_WINDOW}) -> (Tensor, Tensor)", onnx=_max_pool_indices_onnx)
 def max_pool2d_with_indices(
     F: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any
 ) -> Any:
@@ -394,7 +392,15 @@ def max_pool2d_grad(
 
 
 def sum_pool2d_fast(
-    np: Any, x: Any, *, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any, out: Any = None, scratch: Any = None
+    np: Any,
+    x: Any,
+    *,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: Any,
+    out: Any = None,
+    scratch: Any = None,
 ) -> Any:
     stride = stride or kernel_size
     counts = _counts(x, kernel_size, stride, padding, (1, 1), ceil_mode)
@@ -411,9 +417,7 @@ def sum_pool2d_fast(
     return found
 
 
-def _padded_avg_pool_onnx(
-    E: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool
-) -> Any:
+def _padded_avg_pool_onnx(E: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool) -> Any:
     """The sum of each window over the number of places in it, be they inside or not."""
     batched = input if input.ndim == 4 else E.Unsqueeze(input, _FRONT)
     options = _onnx_windows("sum_pool2d", input.shape, kernel_size, stride or kernel_size, padding, (1, 1), ceil_mode)
@@ -504,7 +508,7 @@ def _avg_pool_onnx(
 ) -> Any:
     batched = input if input.ndim == 4 else E.Unsqueeze(input, _FRONT)
     options = _onnx_windows("avg_pool2d", input.shape, kernel_size, stride or kernel_size, padding, (1, 1), ceil_mode)
-    (top, left, bottom, right), (ph, pw) = options["pads"], padding
+    (_, _, bottom, right), (ph, pw) = options["pads"], padding
     if count_include_pad and ceil_mode and (ph or pw):
         # The padding counts, what hangs over beyond it does not: the padding becomes part of the input.
         batched = E.Pad(batched, np.array([0, 0, ph, pw] * 2, np.int64), E.number(0, input), mode="constant")
@@ -534,9 +538,7 @@ def avg_pool2d(
     return mean if mean.dtype is input.dtype else F.cast(mean, dtype=input.dtype)
 
 
-def _elements(
-    F: Any, x: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool
-) -> Any:
+def _elements(F: Any, x: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool) -> Any:
     """How many elements each window holds, as a plane."""
     h, w = x.shape[-2:]
     if not count_include_pad:
@@ -633,11 +635,19 @@ def _adaptive_onnx(E: Any, input: Any, output_size: Any) -> Any:
 def adaptive_avg_pool2d(F: Any, input: Any, output_size: Any) -> Any:
     """The means over a grid of `output_size` bins, which are as equal as can be."""
     require_float("adaptive_avg_pool2d", input=input)
-    require("adaptive_avg_pool2d", input.ndim in (3, 4), "input is not an image", "sizes (N, C, H, W) or (C, H, W)", input=input)
+    require(
+        "adaptive_avg_pool2d",
+        input.ndim in (3, 4),
+        "input is not an image",
+        "sizes (N, C, H, W) or (C, H, W)",
+        input=input,
+    )
     h, w = input.shape[-2:]
     if all(equal(size, 1) for size in output_size):
         return F.mean(input, dim=(-2, -1), keepdim=True)
-    if all(isinstance(x, int) and x > 0 for x in (h, w, *output_size)) and not (h % output_size[0] or w % output_size[1]):
+    if all(isinstance(x, int) and x > 0 for x in (h, w, *output_size)) and not (
+        h % output_size[0] or w % output_size[1]
+    ):
         kernel = (h // output_size[0], w // output_size[1])
         return F.avg_pool2d(input, kernel, kernel)
     x = widened(F, input)

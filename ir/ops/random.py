@@ -6,7 +6,7 @@ What the numbers are is defined in `philox`. Splitting keys is `prim::Split`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,34 +22,35 @@ _DRAWN = NotDifferentiable("it is drawn at random")
 _NO_FORM = "no: ONNX's generators are not ours"
 
 
-def _sized(op: str, floating: bool = True) -> Any:
+def _check_floating(op: str, dtype: DType) -> None:
+    if dtype.kind != "float":
+        raise DTypeError(f"{op}: dtype is {dtype.name}", expected="a floating-point dtype")
+
+
+def _drawn(name: str, draw: Callable[..., Any], doc: str) -> None:
+    """Declare an op that draws a tensor of a floating-point dtype."""
+
     def infer(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
-        dtype = attrs.get("dtype", int64)
-        if floating and dtype.kind != "float":
-            raise DTypeError(f"{op}: dtype is {dtype.name}", expected="a floating-point dtype")
-        return (TensorType(dtype, tuple(attrs["size"])),)
+        _check_floating(name, attrs["dtype"])
+        return (TensorType(attrs["dtype"], tuple(attrs["size"])),)
 
-    return infer
+    def kernel(key: Any, *, size: Any, dtype: DType) -> Any:
+        _check_floating(name, dtype)
+        return draw(key, size, dtype)
+
+    opaque(
+        f"{name}(key: Key, size: size[], dtype: dtype) -> Tensor",
+        infer=infer,
+        kernel=kernel,
+        grad=_DRAWN,
+        onnx=_NO_FORM,
+        random=True,
+        doc=doc,
+    )
 
 
-opaque(
-    "rand(key: Key, size: size[], dtype: dtype) -> Tensor",
-    infer=_sized("rand"),
-    kernel=lambda key, *, size, dtype: philox.uniform(key, size, dtype),
-    grad=_DRAWN,
-    onnx=_NO_FORM,
-    random=True,
-    doc="Uniform numbers in [0, 1).",
-)
-opaque(
-    "randn(key: Key, size: size[], dtype: dtype) -> Tensor",
-    infer=_sized("randn"),
-    kernel=lambda key, *, size, dtype: philox.normal(key, size, dtype),
-    grad=_DRAWN,
-    onnx=_NO_FORM,
-    random=True,
-    doc="Numbers of the normal distribution with mean 0 and variance 1.",
-)
+_drawn("rand", philox.uniform, "Uniform numbers in [0, 1).")
+_drawn("randn", philox.normal, "Numbers of the normal distribution with mean 0 and variance 1.")
 
 
 def _randint_type(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
@@ -93,18 +94,23 @@ def bernoulli(F: Any, key: Any, p: Any) -> Any:
     return F.cast(F.lt(F.rand(key, size=tuple(p.shape), dtype=p.dtype), p), dtype=p.dtype)
 
 
-def _check_probability(op: str, p: float) -> None:
+def _check_dropout(dtype: Any, p: float) -> None:
     if not 0.0 <= p <= 1.0:
-        raise ArgumentError(f"{op}: p is not a probability", expected="0 <= p <= 1", found=f"p={p}")
+        raise ArgumentError("dropout: p is not a probability", expected="0 <= p <= 1", found=f"p={p}")
+    found = DType.of(dtype)
+    if found.kind != "float":
+        raise DTypeError(f"dropout: input is {found.name}", expected="a floating-point dtype")
 
 
 def _dropout(input: Any, key: Any, *, p: float) -> Any:
     """What the decomposition gives, by comparing the generator's words as integers: a uniform number is the top 24
     bits of a word, over 2**24."""
-    _check_probability("dropout", p)
+    _check_dropout(input.dtype, p)
     words = philox.raw(key, input.size)
     threshold = math.ceil(float(np.float32(p)) * 2**24)
-    keep = (words >= np.uint64(threshold << 40)).reshape(input.shape) if threshold < 2**24 else np.zeros(input.shape, bool)
+    keep = (
+        (words >= np.uint64(threshold << 40)).reshape(input.shape) if threshold < 2**24 else np.zeros(input.shape, bool)
+    )
     return np.asarray(input * (keep.astype(input.dtype) * np.asarray(_scale(p), input.dtype)))
 
 
@@ -121,8 +127,6 @@ def _scale(p: float) -> float:
 )
 def dropout(F: Any, input: Any, key: Any, p: Any) -> Any:
     """Each element 0 with probability p, else divided by 1 - p. Srivastava et al. 2014."""
-    _check_probability("dropout", p)
-    if input.dtype.kind != "float":
-        raise DTypeError(f"dropout: input is {input.dtype.name}", expected="a floating-point dtype")
+    _check_dropout(input.dtype, p)
     keep = F.ge(F.rand(key, size=tuple(input.shape), dtype=float32), p)
     return input * (F.cast(keep, dtype=input.dtype) * _scale(p))

@@ -220,8 +220,12 @@ def _logic(name: str, fast: Any, onnx: str, doc: str) -> None:
     )(body)
 
 
-_extreme("amax", "max", amax_fast, "ReduceMax", "The largest element along `dim` (all by default); NaN if there is one.")
-_extreme("amin", "min", amin_fast, "ReduceMin", "The smallest element along `dim` (all by default); NaN if there is one.")
+_extreme(
+    "amax", "max", amax_fast, "ReduceMax", "The largest element along `dim` (all by default); NaN if there is one."
+)
+_extreme(
+    "amin", "min", amin_fast, "ReduceMin", "The smallest element along `dim` (all by default); NaN if there is one."
+)
 _logic("any", any_fast, "ReduceSum", "Whether any element along `dim` is not 0; NaN counts as true.")
 _logic("all", all_fast, "ReduceProd", "Whether all elements along `dim` are not 0; NaN counts as true.")
 
@@ -268,8 +272,12 @@ def _argument_nest(name: str, fast: Any, onnx: str, doc: str) -> None:
     )(body)
 
 
-_argument_nest("argmax", argmax_fast, "ArgMax", "Where the largest element lies: the first of equals, a NaN before all.")
-_argument_nest("argmin", argmin_fast, "ArgMin", "Where the smallest element lies: the first of equals, a NaN before all.")
+_argument_nest(
+    "argmax", argmax_fast, "ArgMax", "Where the largest element lies: the first of equals, a NaN before all."
+)
+_argument_nest(
+    "argmin", argmin_fast, "ArgMin", "Where the smallest element lies: the first of equals, a NaN before all."
+)
 
 
 def max_dim_fast(np: Any, x: Any, *, dim: Any, keepdim: Any, out: Any = None, scratch: Any = None) -> Any:
@@ -414,9 +422,7 @@ def _narrowed(F: Any, x: Any, dtype: Any) -> Any:
     return x if x.dtype is dtype else F.cast(x, dtype=dtype)
 
 
-def var_fast(
-    np: Any, x: Any, *, dim: Any, correction: Any, keepdim: Any, out: Any = None, scratch: Any = None
-) -> Any:
+def var_fast(np: Any, x: Any, *, dim: Any, correction: Any, keepdim: Any, out: Any = None, scratch: Any = None) -> Any:
     axis = dim if dim and x.ndim else None
     if x.dtype.kind in "iub":
         raise TypeError("var: input is not of a floating-point dtype")

@@ -156,7 +156,7 @@ def permute(n: Any, input: Any, dims: Any) -> Any:
 
 def expand_fast(np: Any, x: Any, *, size: Any, out: Any = None, scratch: Any = None) -> Any:
     shift = len(size) - x.ndim
-    return np.broadcast_to(x, [x.shape[i - shift] if n == -1 else n for i, n in enumerate(size)])
+    return np.broadcast_to(x, [x.shape[i - shift] if n == -1 and i >= shift else n for i, n in enumerate(size)])
 
 
 def _expanded(op: str, sizes: Sequence[Size], size: Sequence[Size]) -> tuple[Size, ...]:
@@ -205,9 +205,7 @@ def expand(n: Any, input: Any, size: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ slice and select
 
 
-def resolve_range(
-    op: str, n: Size, start: Size | None, end: Size | None, step: int
-) -> tuple[Size, Size, Size]:
+def resolve_range(op: str, n: Size, start: Size | None, end: Size | None, step: int) -> tuple[Size, Size, Size]:
     """Start, end and length of `range(n)[start:end:step]`, by Python's rules for slices.
 
     Raises:

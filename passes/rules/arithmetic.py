@@ -68,7 +68,7 @@ RULES: Final[tuple[Rule, ...]] = (
     rule("minus zero", lambda F, x: x - 0, lambda F, x: x),
     rule("plus negative zero", lambda F, x: x + -0.0, lambda F, x: x),
     rule("plus zero", lambda F, x: x + 0, lambda F, x: x, when=_without_negative_zero),
-    rule("double negation", lambda F, x: -(-x), lambda F, x: x),
+    rule("double negation", lambda F, x: F.neg(F.neg(x)), lambda F, x: x),
     rule(
         "plus a negation",
         lambda F, x, y: x + -y,

@@ -12,6 +12,7 @@ from typing import Any, Final
 from ...ir.dtypes import float32
 from ...ir.graph import Value
 from ...ir.types import NONE
+from ..facts import ndim_of
 from ..partition import constant_or_state
 from ..patterns import Match
 from ..rewrite import Rule, rule
@@ -45,10 +46,11 @@ def _may_fold(m: Match) -> str | None:
     inner = m.nodes[1]
     if inner.output.use_count > 1:
         return "others need what is in front of the normalisation"
-    if m.root.block is not m.root.block.graph.block:
+    block = m.root.block
+    if block is None or block.parent is not None:
         return "it stands in a branch or a loop"
     if "constant_or_state" not in m.memo:
-        m.memo["constant_or_state"] = constant_or_state(m.root.block.graph)
+        m.memo["constant_or_state"] = constant_or_state(block.graph)
     fixed: set[Value] = m.memo["constant_or_state"]
     operands = [m.w, m.b, m.mean, m.var, m.gamma, m.beta]
     moving = [x for x in operands if x.type is not NONE and x not in fixed]
@@ -56,7 +58,7 @@ def _may_fold(m: Match) -> str | None:
 
 
 def _may_fold_linear(m: Match) -> str | None:
-    if m.output.type.ndim != 2:
+    if ndim_of(m.output) != 2:
         return "the channels are not the last dimension"
     return _may_fold(m)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ..facts import ndim_of
 from ..patterns import Match
 from ..rewrite import Rule, rule
 
@@ -23,7 +24,7 @@ def _keeps_order(m: Match) -> str | None:
 
 
 def _one_dim_both_times(m: Match) -> str | None:
-    ndim = m.root.inputs[0].type.ndim
+    ndim = ndim_of(m.root.inputs[0])
     dropped = [dim % ndim for dim in m.dims] if m.dims is not None else []
     return None if dropped == [m.dim % ndim] else "squeeze drops another dimension than unsqueeze adds"
 

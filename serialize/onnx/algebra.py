@@ -83,7 +83,7 @@ class OnnxAlgebra:
         """A number, or a size, as a tensor of no dimensions in the dtype of `like`, a value or a dtype."""
         dtype = like if isinstance(like, DType) else like.dtype
         if isinstance(value, SizeExpr):
-            return self.Cast(self.sizes.scalar(value), to=dtype)  # type: ignore[no-any-return]
+            return self.Cast(self.sizes.scalar(value), to=dtype)
         return self.constant(_number(value, dtype))
 
     def shape(self, sizes: Sequence[Any]) -> OnnxValue:
@@ -139,7 +139,8 @@ class OnnxAlgebra:
         names = self._output_names(node, [f"out_{i}" for i in range(len(types))])
         self._name_constants(node, [f"in_{i}" for i in range(len(inputs))])
         node.outputs = tuple(
-            OnnxValue(dtype, sizes, self.scope, name, node=node) for (dtype, sizes), name in zip(types, names, strict=True)
+            OnnxValue(dtype, sizes, self.scope, name, node=node)
+            for (dtype, sizes), name in zip(types, names, strict=True)
         )
         self.scope.nodes.append(node)
         return list(node.outputs)

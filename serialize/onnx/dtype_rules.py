@@ -90,7 +90,7 @@ def result_dtypes(
         return [_BY_NUMBER[number]]
     if schema.name == "ConstantOfShape":
         return [DType.of(attrs["value"].dtype) if "value" in attrs else float32]
-    known = {}
+    known: dict[str, DType | None] = {}
     for i, value in enumerate(inputs):
         if value is not None:
             known.setdefault(schema.inputs[min(i, len(schema.inputs) - 1)].type_str, value.dtype)

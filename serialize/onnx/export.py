@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ...ir.arrays import to_device
 from ...ir.errors import ArgumentError, ExportError
 from ...ir.gc_pause import paused_gc
 from ...ir.graph import Graph, Value
@@ -193,7 +194,7 @@ def _parameter(E: OnnxAlgebra, names: Names, key: str, value: Value, array: np.n
     for size, known in zip(sizes, array.shape, strict=True):
         if isinstance(size, SizeExpr) and str(size).isidentifier():
             E.sizes.bind(str(size), int(known))
-    return OnnxValue(dtype, array.shape, E.top, names.take(key), array=np.asarray(array), is_state=True)
+    return OnnxValue(dtype, array.shape, E.top, names.take(key), array=to_device(array, "cpu"), is_state=True)
 
 
 def _refusal(graph: Graph, failures: Sequence[Failure]) -> ExportError:
@@ -202,7 +203,9 @@ def _refusal(graph: Graph, failures: Sequence[Failure]) -> ExportError:
     for failure in failures:
         grouped.setdefault((failure.op, failure.why), []).append(failure)
     count = len(failures)
-    lines = [f"@{graph.name} cannot be exported to ONNX: {count} operation{'s' if count > 1 else ''} without an ONNX form"]
+    lines = [
+        f"@{graph.name} cannot be exported to ONNX: {count} operation{'s' if count > 1 else ''} without an ONNX form"
+    ]
     for (op, why), places in grouped.items():
         lines.append(f"  {op}: {why}")
         lines += [f"      {_place(failure)}" for failure in places[:5]]

@@ -98,7 +98,9 @@ def _scattered(op_type: str, E: Any, *operands: Any, reduction: str | None = Non
     if reduction is None:
         return None
     if reduction != "none":
-        raise ExportError(f"ONNX's {op_type} combines with {reduction!r} from opset 16 on", found=f"opset_version={E.opset}")
+        raise ExportError(
+            f"ONNX's {op_type} combines with {reduction!r} from opset 16 on", found=f"opset_version={E.opset}"
+        )
     return E.op(op_type, *operands, **attrs)
 
 

@@ -110,7 +110,7 @@ class Operators:
         try:
             return self._defs.get_schema(name, self.opset, "")
         except self._defs.SchemaError:
-            first = min(s.since_version for s in self._defs.get_all_schemas_with_history() if s.name == name and not s.domain)
-            raise ExportError(
-                f"ONNX has {name} from opset {first} on", found=f"opset_version={self.opset}"
-            ) from None
+            first = min(
+                s.since_version for s in self._defs.get_all_schemas_with_history() if s.name == name and not s.domain
+            )
+            raise ExportError(f"ONNX has {name} from opset {first} on", found=f"opset_version={self.opset}") from None

@@ -10,7 +10,7 @@ import numpy as np
 from ...ir.dtypes import DType
 from ...ir.sizes import Size
 from .opsets import ELEMENT_TYPES, require_onnx
-from .values import OnnxNode, OnnxValue
+from .values import OnnxNode
 
 if TYPE_CHECKING:
     from .algebra import OnnxAlgebra

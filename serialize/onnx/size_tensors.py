@@ -166,14 +166,14 @@ class SizeTensors:
                 total = term
             else:
                 total = self._E.Sub(total, term) if factor < 0 else self._E.Add(total, term)
-        return total  # type: ignore[no-any-return]
+        return total
 
     def _product(self, factor: int, atoms: Sequence[Atom]) -> OnnxValue:
         found: Any = None if factor == 1 and atoms else self.element(factor)
         for atom in atoms:
             value = self._atom(atom)
             found = value if found is None else self._E.Mul(value, found)
-        return found  # type: ignore[no-any-return]
+        return found
 
     def _atom(self, atom: Atom) -> OnnxValue:
         if atom.op == "var":
@@ -185,7 +185,7 @@ class SizeTensors:
             found = self._E.Mod(*values, fmod=0)
         else:
             found = self._floor_divided(atom.args, values)
-        return found  # type: ignore[no-any-return]
+        return found
 
     def _floor_divided(self, sizes: Sequence[Size], values: Sequence[OnnxValue]) -> Any:
         """ONNX's integer division rounds towards zero; where that may differ, the remainder is taken off first."""
@@ -207,7 +207,7 @@ class SizeTensors:
         value: Any = self._E.Shape(source.value, start=source.axis, end=source.axis + 1)
         if source.offset:
             value = self._E.Sub(value, self.element(source.offset))
-        return value if source.factor == 1 else self._E.Div(value, self.element(source.factor))  # type: ignore[no-any-return]
+        return value if source.factor == 1 else self._E.Div(value, self.element(source.factor))
 
 
 _ZERO = np.array([0], np.int64)

@@ -143,7 +143,10 @@ def test_special_values(op: Op) -> None:
     checked = 0
     for case, function in library()[op.short]:
         operands = operands_of(case)
-        want = op.kernel(*operands, **case.attrs)
+        try:
+            want = op.kernel(*operands, **case.attrs)
+        except OverflowError:  # a limit of the op's own does not fit the dtype: there is nothing to agree with
+            continue
         got = function(*operands)
         if op.short == "cast":
             got, want = _in_range(got, want, operands[0])
@@ -255,6 +258,17 @@ def test_numbers_and_tensors_without_dimensions_are_weak() -> None:
     for (types, operands), function in zip(cases, load_together(sources), strict=True):
         found = worst_difference(function(*operands), op.kernel(*operands))
         assert found is None, f"{types}: {found}"
+
+
+def test_a_double_is_rounded_once_on_its_way_to_float16() -> None:
+    """Rounded to float32 first, what lies beside the middle of two halves would become the middle."""
+    middles = np.array([1 + 2**-11, 1 + 3 * 2**-11, 65520.0, 2**-25, 3 * 2**-25, 2**-14 - 2**-25, 1e-60])
+    beside = np.concatenate([middles, np.nextafter(middles, 0), np.nextafter(middles, np.inf)])
+    values = np.concatenate([beside, -beside])
+    cast = lookup("cast")
+    attrs = cast.schema.check_attrs({"dtype": "f16"})
+    function = c.load_op(cast, (TensorType(float64, (4,)),), attrs)
+    assert worst_difference(function(values), cast.kernel(values, **attrs)) is None
 
 
 def test_every_dtype_is_among_the_cases() -> None:

@@ -262,6 +262,43 @@ def test_sizes_in_bodies_and_divisions_of_letters(declared: Any) -> None:
     agree(op, np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32), k=2)
 
 
+@pytest.mark.parametrize("side", ["below", "above"])
+def test_a_guard_on_one_side_leaves_the_other_checked(declared: Any, side: str) -> None:
+    def guarded(n: Any, x: Any, at: Any) -> Any:
+        (i,) = n.letters(at.sizes)
+        inside = at[i] >= 0 if side == "below" else at[i] < x.sizes[0]
+        return n.out([i], n.s.where(inside, x[at[i]], 0.0))
+
+    op = declared(f"guarded_{side}(x: Tensor, at: Tensor) -> Tensor", guarded)
+    guarded_off, unguarded = (-3, 9) if side == "below" else (9, -3)
+    x = np.arange(4, dtype=np.float32)
+    function = c.load_op(op, [type_of(x), TensorType(int64, (2,))], {})
+    assert function(x, np.array([3, guarded_off])).tolist() == [3.0, 0.0]
+    with pytest.raises(IndexOutOfRange):
+        function(x, np.array([3, unguarded]))
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_letters_that_run_over_an_end_are_checked(declared: Any, shift: int) -> None:
+    def beside(n: Any, x: Any, shift: int) -> Any:
+        (i,) = n.letters(x.sizes)
+        return n.out([i], x[i + shift])
+
+    op = declared("beside(x: Tensor, shift: int) -> Tensor", beside)
+    with pytest.raises(IndexOutOfRange):
+        c.load_op(op, [T("f32", 4)], {"shift": shift})(np.zeros(4, np.float32))
+
+
+@pytest.mark.parametrize("short", ["i8", "i16", "i32", "i64"])
+def test_compilers_may_not_assume_that_nothing_overflows(declared: Any, short: str) -> None:
+    def grows(n: Any, x: Any) -> Any:
+        (i,) = n.letters(x.sizes)
+        return n.out([i], x[i] + 1 > x[i]), n.out([i], x[i] - 1 < x[i])
+
+    op = declared("grows(x: Tensor) -> (Tensor, Tensor)", grows)
+    agree(op, special_values(by_short[short]))
+
+
 def test_integer_arithmetic_on_data_wraps(declared: Any) -> None:
     def wrapped(n: Any, x: Any) -> Any:
         (i,) = n.letters(x.sizes)

@@ -76,7 +76,7 @@ def test_everything_at_once():
   assume B <= 4*T
   %n : int = prim::Size[min(B, 4) + 1]()
   prim::Bind[N](%n)  in a.b
-  %c : int = prim::Constant[value=[1, [-2.5, [], none], "é # no", f32, true, B, 1 - B, 2*B*T, inf]]()  @"my file.py":3:4-5:6 in "l[0]"
+  %c : int = prim::Constant[value=[[-2.5, [], none], "é # x", f32, true, B, -B]]()  @"my file.py":3:4-5:6 in "l[0]"
   return (%x) update {"a \\"b\\"": %w}  @m.py:9:1-9:20 in top
 sources {
   @model.py:20:8 "assert x.shape[0] % 2 == 0"

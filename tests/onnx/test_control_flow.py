@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from onnx_runs import run
-from program_files import record_of
-
 from ingot.ir.errors import ExportError
 from ingot.ir.interpreter import interpret
 from ingot.serialize.onnx import to_model
 from ingot.serialize.onnx.control_flow import MAX_DEPTH
+from onnx_runs import run
+from program_files import record_of
 
 SUM = "ingot::sum[dim=none, keepdim=false, dtype=none]"
 

@@ -5,27 +5,32 @@ import builtins
 import numpy as np
 import onnx
 import pytest
-from onnx_runs import record
-from program_files import record_of
-
 from ingot.ir.errors import ArgumentError, ExportError, UnsupportedError
 from ingot.ir.parser import parse
 from ingot.serialize.onnx import export, model, to_model
+from onnx_runs import record
+from program_files import record_of
 
 PLAIN = """graph @forward(%x : f32[2]) -> (f32[2]):
   %y : f32[2] = ingot::exp(%x)
   return (%y)
 """
-SEVERAL = """graph @forward(%g : f32[1, 2, 2, 2], %x : f32[1, 3, 4, 4], %k : f32[2]) -> (f32[2, 3, 3, 3], f32[2, 3, 3, 3], f32[2, 3, 4, 4]):
-  %a : f32[2, 3, 3, 3] = ingot::conv2d_weight_grad[kernel_size=[3, 3], stride=[1, 1], padding=[0, 0], dilation=[1, 1], groups=1](%g, %x)  @train.py:7:4-7:12 in conv1
+WEIGHT_GRAD = "ingot::conv2d_weight_grad[kernel_size=[3, 3], stride=[1, 1], padding=[0, 0], dilation=[1, 1], groups=1]"
+POOL_GRAD = (
+    "ingot::sum_pool2d_grad[input_size=[1, 3, 4, 4], kernel_size=[1, 1], stride=[1, 1], padding=[0, 0], "
+    "ceil_mode=false]"
+)
+SEVERAL = f"""graph @forward(%g : f32[1, 2, 2, 2], %x : f32[1, 3, 4, 4]) -> \
+(f32[2, 3, 3, 3], f32[2, 3, 3, 3], f32[2, 3, 4, 4]):
+  %a : f32[2, 3, 3, 3] = {WEIGHT_GRAD}(%g, %x)  @train.py:7:4-7:12 in conv1
   %e : f32[1, 2, 2, 2] = ingot::exp(%g)
-  %b : f32[2, 3, 3, 3] = ingot::conv2d_weight_grad[kernel_size=[3, 3], stride=[1, 1], padding=[0, 0], dilation=[1, 1], groups=1](%e, %x)  @train.py:8:4-8:12
-  %p : f32[1, 3, 4, 4] = ingot::sum_pool2d_grad[input_size=[1, 3, 4, 4], kernel_size=[1, 1], stride=[1, 1], padding=[0, 0], ceil_mode=false](%x)  @train.py:9:4-9:12
+  %b : f32[2, 3, 3, 3] = {WEIGHT_GRAD}(%e, %x)  @train.py:8:4-8:12
+  %p : f32[1, 3, 4, 4] = {POOL_GRAD}(%x)  @train.py:9:4-9:12
   %q : f32[2, 3, 4, 4] = ingot::expand[size=[2, 3, 4, 4]](%p)
   return (%a, %b, %q)
-sources {
+sources {{
   @train.py:7:4-7:12 in step "    loss.backward()"
-}
+}}
 """
 
 
@@ -43,12 +48,12 @@ def test_ops_without_a_form_are_told_at_once():
 
 
 def test_a_single_op_without_a_form_shows_its_line():
-    text = """graph @forward(%g : f32[1, 2, 2, 2], %x : f32[1, 3, 4, 4]) -> (f32[2, 3, 3, 3]):
-  %a : f32[2, 3, 3, 3] = ingot::conv2d_weight_grad[kernel_size=[3, 3], stride=[1, 1], padding=[0, 0], dilation=[1, 1], groups=1](%g, %x)  @train.py:7:5-7:20 in conv1
+    text = f"""graph @forward(%g : f32[1, 2, 2, 2], %x : f32[1, 3, 4, 4]) -> (f32[2, 3, 3, 3]):
+  %a : f32[2, 3, 3, 3] = {WEIGHT_GRAD}(%g, %x)  @train.py:7:5-7:20 in conv1
   return (%a)
-sources {
+sources {{
   @train.py:7:5-7:20 in step "    loss.backward()"
-}
+}}
 """
     with pytest.raises(ExportError) as caught:
         to_model(record_of(text))

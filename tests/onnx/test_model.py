@@ -3,13 +3,12 @@
 import numpy as np
 import onnx
 import pytest
-from onnx_runs import LEAF, record, run
-from program_files import record_of
-
 from ingot.ir.parser import parse
 from ingot.ir.program import Signature
 from ingot.serialize.onnx import export, to_model
 from ingot.serialize.onnx.naming import output_names
+from onnx_runs import LEAF, record, run
+from program_files import record_of
 
 NET = """graph @forward(%x : f32[batch, 784]) state {%w : f32[128, 784] = "fc1.weight", %b : f32[128] = "fc1.bias", \
 %unused : f32[3] = "fc1.unused"} -> (f32[batch, 128]):
@@ -68,7 +67,11 @@ def test_results_are_called_by_the_keys_and_places_of_the_result():
     pair = {"kind": "tuple", "items": [LEAF, {"kind": "none"}, LEAF]}
     tree = {"kind": "dict", "keys": ["boxes", "scores"], "items": [pair, LEAF]}
     assert output_names(tree, 3) == ["boxes_0", "boxes_2", "scores"]
-    assert output_names({"kind": "list", "items": [tree]}, 3) == ["output_0.boxes_0", "output_0.boxes_2", "output_0.scores"]
+    assert output_names({"kind": "list", "items": [tree]}, 3) == [
+        "output_0.boxes_0",
+        "output_0.boxes_2",
+        "output_0.scores",
+    ]
     assert output_names(LEAF, 2) == ["output_0", "output_1"]
 
 
@@ -81,7 +84,8 @@ def test_a_result_that_is_called_like_an_input_gets_a_number():
 
 def test_inputs_constants_and_repeated_values_can_be_results():
     graph = parse(
-        """graph @forward(%x : f32[2], %unused : f32[3]) state {%w : f32[2] = "w"} -> (f32[2], f32[2], f32[2], f32[2], float):
+        """graph @forward(%x : f32[2], %unused : f32[3]) state {%w : f32[2] = "w"} -> \
+(f32[2], f32[2], f32[2], f32[2], float):
   %y : f32[2] = ingot::exp(%x)
   %c : float = prim::Constant[value=2.5]()
   return (%x, %y, %y, %w, %c)
@@ -97,7 +101,7 @@ def test_inputs_constants_and_repeated_values_can_be_results():
 
 
 def test_what_is_the_same_is_written_once():
-    """Equal constants are one, equal nodes that come out of decompositions, too; nothing is written that is not used."""
+    """Equal constants are one, and so are equal nodes that come out of decompositions."""
     graph = parse(
         """graph @forward(%x : f32[B, 4]) -> (f32[B, 1], f32[B, 1]):
   %a : f32[B, 1] = ingot::std[dim=[1], correction=0, keepdim=true](%x)

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from onnx_runs import run
-from program_files import record_of
-
 from ingot.ir.errors import ExportError
 from ingot.ir.interpreter import interpret
 from ingot.serialize.onnx import to_model
+from onnx_runs import run
+from program_files import record_of
 
 EXPRESSIONS = """graph @forward(%x : f32[B, T], %y : f32[T, 3]) -> (int, int, int, f32[B//2 + 1, (T - 9)//4 + 9]):
   %a : int = prim::Size[value=B*T*T - 3*B]()

@@ -5,9 +5,8 @@ import inspect
 
 import ingot.ir.ops  # noqa: F401
 import pytest
-from samples import DTYPES, has_samples, samples
-
 from ingot.ir.registry import NotDifferentiable, NotExportable, Op, all_ops
+from samples import DTYPES, has_samples, samples
 
 OPS = [op for op in all_ops() if op.kind != "prim" and op.name.startswith("ingot::")]
 

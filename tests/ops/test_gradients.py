@@ -15,12 +15,11 @@ from finite_differences import (
     second_order,
     seeds_for,
 )
-from samples import Sample, samples
-
 from ingot.ir.dtypes import float64
 from ingot.ir.errors import GradientError
 from ingot.ir.gradient import gradient_names
 from ingot.ir.registry import NotDifferentiable, all_ops, lookup
+from samples import Sample, samples
 
 OPS = [op for op in all_ops() if op.kind != "prim" and op.name.startswith("ingot::")]
 SMOOTH = [op for op in OPS if not isinstance(op.grad, NotDifferentiable) and op.short != "detach"]

@@ -5,11 +5,10 @@ import ingot.ir.ops  # noqa: F401
 import numpy as np
 import pytest
 from agreement import disagreement
-from samples import DTYPES, samples
-
 from ingot.ir.algebra import type_of
 from ingot.ir.registry import all_ops
 from ingot.ir.types import TensorType
+from samples import DTYPES, samples
 
 OPS = [op for op in all_ops() if op.kind != "prim" and op.name.startswith("ingot::")]
 
@@ -63,9 +62,7 @@ def test_quick_kernels_write_where_they_are_told(op, rng):
                 )
             single = len(out) == 1
             with np.errstate(all="ignore"):
-                found = op.fast(
-                    np, *sample.inputs, **sample.attrs, out=out[0] if single else out, scratch=scratch
-                )
+                found = op.fast(np, *sample.inputs, **sample.attrs, out=out[0] if single else out, scratch=scratch)
             for got, target, wanted in zip(as_tuple(found), out, expected, strict=True):
                 assert got is target or np.shares_memory(got, target) or not target.size, f"{op.short}({sample})"
                 assert (wrong := disagreement(target, wanted)) is None, f"{op.short}({sample}): {wrong}"

@@ -3,7 +3,6 @@
 import ingot.ir.ops  # noqa: F401
 import numpy as np
 import pytest
-
 from ingot.ir.algebra import type_of
 from ingot.ir.errors import ArgumentError, DTypeError, IndexOutOfRange, IngotError, ShapeError
 from ingot.ir.registry import lookup
@@ -26,7 +25,7 @@ WRONG = [
     ("add", [f(2, 3), f(2)], {}, ShapeError, "input: f32[2, 3]   other: f32[2]"),
     ("where", [f(2), f(2), f(2)], {}, DTypeError, "where: "),
     ("bitwise_and", [f(2), f(2)], {}, DTypeError, "bitwise_and: "),
-    ("neg", [np.array([True])], {}, DTypeError, "neg: "),
+    ("neg", [np.array([True])], {}, DTypeError, "neg is not defined for bool"),
     # views and movement
     ("reshape", [f(2, 3)], {"shape": (4,)}, ShapeError, "expected  a shape of 6 elements"),
     ("reshape", [f(2, 3)], {"shape": (-1, 4)}, ShapeError, "reshape: shape has another number of elements than input"),
@@ -118,11 +117,12 @@ WRONG = [
     ("mse_loss", [f(2), f(3)], {}, ShapeError, "mse_loss: input and target differ in their sizes"),
     ("mse_loss", [f(2), f(2)], {"reduction": "average"}, ArgumentError, "mse_loss: reduction is 'average'"),
     ("cross_entropy", [f(2, 3), i(0, 1, 2), None], {}, ShapeError, "cross_entropy: target does not fit input"),
-    ("cross_entropy", [f(2, 3), i(0, 3), None], {}, IndexOutOfRange, "out of range"),
+    ("cross_entropy", [f(2, 3), i(0, 3), None], {}, IndexOutOfRange, "out of bounds"),
     ("cross_entropy", [f(2, 3), f(2), None], {}, DTypeError, "cross_entropy: target is float32"),
     ("cross_entropy", [f(2, 3), i(0, 1), f(2)], {}, ShapeError, "weight.size(0) == input.size(1)"),
     ("nll_loss", [f(2, 3), i(0, -2), None], {}, IndexOutOfRange, "-2 is out of range"),
     ("arange", [], {"start": 0, "end": 3, "step": 0, "dtype": "int64"}, ArgumentError, "arange: step is 0"),
+    ("arange", [], {"start": 4, "end": 2, "step": 1, "dtype": "int64"}, ArgumentError, "arange: step leads away"),
     ("full", [], {"size": (-1,), "value": 0, "dtype": "int64"}, ShapeError, "full: size is negative"),
     ("dropout", [f(2), np.zeros(2, np.uint64)], {"p": 1.5}, ArgumentError, "dropout: p is not a probability"),
     ("dropout", [i(2), np.zeros(2, np.uint64)], {}, DTypeError, "dropout: input is int64"),
@@ -131,10 +131,12 @@ WRONG = [
 ]  # fmt: skip
 
 # What only the elements can tell, the types cannot.
-_BY_VALUE = (IndexOutOfRange,)
+_BY_VALUE = ("gather", "scatter_add", "index_select", "embedding", "one_hot", "index", "cross_entropy", "nll_loss")
 
 
-@pytest.mark.parametrize(("name", "inputs", "attrs", "error", "message"), WRONG, ids=[f"{w[0]}-{n}" for n, w in enumerate(WRONG)])
+@pytest.mark.parametrize(
+    ("name", "inputs", "attrs", "error", "message"), WRONG, ids=[f"{w[0]}-{n}" for n, w in enumerate(WRONG)]
+)
 def test_wrong_calls(name, inputs, attrs, error, message):
     op = lookup(name)
     full = op.schema.check_attrs(attrs)
@@ -142,7 +144,7 @@ def test_wrong_calls(name, inputs, attrs, error, message):
         op.kernel(*inputs, **full)
     assert isinstance(caught.value, IngotError)
     assert message in str(caught.value), f"the kernel says:\n{caught.value}"
-    if issubclass(error, _BY_VALUE) and "dim" not in message and "select" not in message:
+    if error is IndexOutOfRange and name in _BY_VALUE:
         return
     with pytest.raises(error) as caught:
         op.infer([type_of(x) for x in inputs], full)

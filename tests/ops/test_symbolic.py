@@ -5,8 +5,6 @@ import ingot.ir.ops  # noqa: F401
 import numpy as np
 import pytest
 from finite_differences import is_float
-from samples import samples
-
 from ingot.ir.algebra import TYPES, Proxy, type_of
 from ingot.ir.dtypes import float64, int64
 from ingot.ir.errors import ShapeError
@@ -14,6 +12,7 @@ from ingot.ir.gradient import input_gradients
 from ingot.ir.registry import NotDifferentiable, all_ops, lookup
 from ingot.ir.sizes import AssumingContext, SizeExpr, evaluate, use_context, var
 from ingot.ir.types import TensorType
+from samples import samples
 
 OPS = [op for op in all_ops() if op.kind != "prim" and op.name.startswith("ingot::")]
 
@@ -59,7 +58,9 @@ def test_type_rules(op, rng):
 
 
 @pytest.mark.parametrize(
-    "op", [op for op in OPS if not isinstance(op.grad, NotDifferentiable) and op.short != "detach"], ids=lambda op: op.short
+    "op",
+    [op for op in OPS if not isinstance(op.grad, NotDifferentiable) and op.short != "detach"],
+    ids=lambda op: op.short,
 )
 def test_gradients_have_the_types_of_their_inputs(op, rng):
     for sample in samples(op.name, rng, float64):
@@ -151,7 +152,9 @@ def test_dynamic_batches_need_no_assumptions(name, types, attrs, expected):
 
 
 def test_unknown_sizes_are_refused_by_name():
-    with pytest.raises(ShapeError, match=r"linear: inner sizes differ\n.*input.size\(-1\) == weight.size\(-1\)\n.*T != 784"):
+    with pytest.raises(
+        ShapeError, match=r"linear: inner sizes differ\n.*input.size\(-1\) == weight.size\(-1\)\n.*T != 784"
+    ):
         lookup("linear").infer([f32(B, T), f32(128, 784), f32(128)], {})
     with pytest.raises(ShapeError, match="sizes do not broadcast"):
         lookup("add").infer([f32(B), f32(T)], {})

@@ -8,14 +8,18 @@ from ingot.ir.parser import parse
 from ingot.ir.verifier import verify
 from ingot.passes import INFERENCE, partition, run_pipeline
 
-CONV = """
-graph @f(%x : f32[B, 1, 6, 6]) state {%w : f32[2, 1, 3, 3] = "conv.weight", %m : f32[2] = "bn.running_mean", %v : f32[2] = "bn.running_var"} -> (f32[B, 2, 4, 4]):
+CONV = (
+    "graph @f(%x : f32[B, 1, 6, 6])"
+    ' state {%w : f32[2, 1, 3, 3] = "conv.weight", %m : f32[2] = "bn.running_mean", %v : f32[2] = "bn.running_var"}'
+    " -> (f32[B, 2, 4, 4]):"
+    """
   %none : none = prim::Constant[value=none]()
   %c : f32[B, 2, 4, 4] = ingot::conv2d[stride=[1, 1], padding=[0, 0], dilation=[1, 1], groups=1](%x, %w, %none)
   %n : f32[B, 2, 4, 4] = ingot::batch_norm_inference[eps=1e-05](%c, %m, %v, %none, %none)
   %y : f32[B, 2, 4, 4] = ingot::relu(%n)
   return (%y)
 """
+)
 
 
 def assert_parts_agree(graph: Graph, rng: np.random.Generator) -> None:
@@ -51,7 +55,9 @@ def test_folded_weights_are_derived_from_the_state(rng: np.random.Generator) -> 
 
 
 def test_nothing_to_derive_gives_the_graph_itself() -> None:
-    graph = parse('graph @f(%x : f32[2]) state {%w : f32[2] = "w"} -> (f32[2]): %y : f32[2] = ingot::mul(%x, %w) return (%y)')
+    graph = parse(
+        'graph @f(%x : f32[2]) state {%w : f32[2] = "w"} -> (f32[2]): %y : f32[2] = ingot::mul(%x, %w) return (%y)'
+    )
     prepare, main = partition(graph)
     assert prepare is None
     assert main is graph

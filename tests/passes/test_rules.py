@@ -26,8 +26,11 @@ ALL = (*NUMBERS, "bool")
 
 @dataclass(frozen=True)
 class Values:
-    """Special values of a dtype as an operand; `axis` 0 makes a column of them and 1 a row, so that two operands meet in
-    all pairs. With `shape` they are as many as that asks for."""
+    """Special values of a dtype as an operand.
+
+    `axis` 0 makes a column of them and 1 a row, so that two operands meet in all pairs. With `shape` they are as many
+    as that asks for.
+    """
 
     dtype: str
     axis: int | None = None
@@ -101,7 +104,11 @@ add(
 )  # fmt: skip
 
 vectors = {"x": Values("f32", None, (4,)), "y": Values("f32", None, (4,))}
-add("where true", vectors, refuses=({"x": Values("f32", 0), "y": Values("f32", 1)}, {**vectors, "y": Values("f64", None, (4,))}))
+add(
+    "where true",
+    vectors,
+    refuses=({"x": Values("f32", 0), "y": Values("f32", 1)}, {**vectors, "y": Values("f64", None, (4,))}),
+)
 add("where false", vectors, refuses=({**vectors, "x": Values("f64", None, (4,))},))
 add("where with equal branches", {"c": Values("bool", None, (3, 2)), "x": Values("f16", None, (3, 2))})
 add("where with equal branches", refuses=({"c": Values("bool", 0), "x": Values("f16", 1)},))
@@ -124,16 +131,28 @@ def dtype(short: str) -> DType:
     return by_short[short]
 
 
-add("cast to the same dtype", *({"x": Values(d), "a": dtype(d)} for d in ALL), refuses=({"x": Values("f32"), "a": dtype("f64")},))
-LOSSLESS = [
-    (x, a, b)
-    for x, a in [*((d, d) for d in ALL), *(("bool", d) for d in NUMBERS)]
-    + [("f16", "f32"), ("bf16", "f32"), ("f32", "f64"), ("u8", "i16"), ("i8", "i64"), ("u8", "f16"), ("i16", "f32"), ("i32", "f64")]
-    for b in ALL
-    if not (dtype(x).kind == "float" and dtype(b).kind == "int")
+add(
+    "cast to the same dtype",
+    *({"x": Values(d), "a": dtype(d)} for d in ALL),
+    refuses=({"x": Values("f32"), "a": dtype("f64")},),
+)
+WIDER = [("f16", "f32"), ("bf16", "f32"), ("f32", "f64"), ("u8", "i16"), ("i8", "i64"), ("u8", "f16"), ("i16", "f32")]
+WIDER += [("i32", "f64"), *((d, d) for d in ALL), *(("bool", d) for d in NUMBERS)]
+LOSSLESS = [(x, a, b) for x, a in WIDER for b in ALL if not (dtype(x).kind == "float" and dtype(b).kind == "int")]
+LOSSY = [
+    ("f32", "f16", "f32"),
+    ("f32", "bf16", "f64"),
+    ("i64", "i32", "i64"),
+    ("i64", "f32", "f64"),
+    ("i64", "f64", "i64"),
 ]
-LOSSY = [("f32", "f16", "f32"), ("f32", "bf16", "f64"), ("i64", "i32", "i64"), ("i64", "f32", "f64"), ("i64", "f64", "i64")]
-LOSSY += [("f16", "bf16", "f32"), ("u8", "i8", "i16"), ("i8", "u8", "i16"), ("f32", "f64", "i32"), ("i32", "bool", "i32")]
+LOSSY += [
+    ("f16", "bf16", "f32"),
+    ("u8", "i8", "i16"),
+    ("i8", "u8", "i16"),
+    ("f32", "f64", "i32"),
+    ("i32", "bool", "i32"),
+]
 add(
     "cast of a cast",
     *({"x": Values(x), "a": dtype(a), "b": dtype(b)} for x, a, b in LOSSLESS),
@@ -152,7 +171,11 @@ add(
     "squeeze of an unsqueeze",
     {"x": box, "dim": 0, "dims": (0,)},
     {"x": box, "dim": -1, "dims": (3,)},
-    refuses=({"x": box, "dim": 0, "dims": (2,)}, {"x": box, "dim": 0, "dims": None}, {"x": box, "dim": 1, "dims": (2,)}),
+    refuses=(
+        {"x": box, "dim": 0, "dims": (2,)},
+        {"x": box, "dim": 0, "dims": None},
+        {"x": box, "dim": 1, "dims": (2,)},
+    ),
 )
 add("squeeze of nothing", {"x": box, "dims": (0, 2)}, {"x": square, "dims": None}, refuses=({"x": box, "dims": None},))
 add(
@@ -162,7 +185,11 @@ add(
 )
 add("permute of a permute", {"x": box, "a": (1, 2, 0), "b": (-1, 0, 1)}, {"x": box, "a": (2, 0, 1), "b": (2, 0, -2)})
 add("expand to the same sizes", {"x": box, "size": (-1, 1, 3)}, refuses=({"x": box, "size": (2, 4, 3)},))
-add("expand of an expand", {"x": box, "a": (2, 4, 3), "b": (5, -1, -1, 3)}, {"x": box, "a": (1, 2, 1, 3), "b": (2, 2, 2, -1)})
+add(
+    "expand of an expand",
+    {"x": box, "a": (2, 4, 3), "b": (5, -1, -1, 3)},
+    {"x": box, "a": (1, 2, 1, 3), "b": (2, 2, 2, -1)},
+)
 whole = {"x": box, "dim": 2, "start": 0, "end": None, "step": 1}
 add(
     "slice of the whole",
@@ -176,7 +203,8 @@ add("cat of one", {"x": box, "dim": 1})
 
 vector = {n: Values("f32", None, (3,), state=True, positive=True) for n in ("mean", "var", "gamma", "beta", "b")}
 conv = {
-    "x": Values("f32", None, (2, 2, 5, 5), positive=True), "w": Values("f32", None, (3, 2, 3, 3), state=True, positive=True),
+    "x": Values("f32", None, (2, 2, 5, 5), positive=True),
+    "w": Values("f32", None, (3, 2, 3, 3), state=True, positive=True),
     "stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1, "eps": 1e-5, **vector,
 }  # fmt: skip
 linear = {
@@ -188,7 +216,8 @@ linear = {
 half = {n: Values("f16", v.shape and None, v.shape, v.state, v.positive) for n, v in linear.items() if n != "eps"}
 grouped = {
     **conv, "groups": 2, "stride": (2, 1),
-    "x": Values("f32", None, (1, 4, 5, 5), positive=True), "w": Values("f32", None, (4, 2, 3, 3), state=True, positive=True),
+    "x": Values("f32", None, (1, 4, 5, 5), positive=True),
+    "w": Values("f32", None, (4, 2, 3, 3), state=True, positive=True),
     **{n: Values("f32", None, (4,), state=True, positive=True) for n in vector},
 }  # fmt: skip
 add(

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from sample_maker import Sample
-
 from ingot.ir.algebra import RAW, Proxy, type_of
 from ingot.ir.arrays import quiet_reset, quiet_set
 from ingot.ir.gradient import Recorder, input_gradients
 from ingot.ir.registry import Op
+from sample_maker import Sample
 
 __all__ = ["differentiable_inputs", "first_order", "numeric_first_order", "numeric_second_order", "second_order"]
 
@@ -57,7 +56,9 @@ class _Plain:
         return value
 
 
-def _gradients(F: Any, wrap: Any, op: Op, inputs: Sequence[Any], attrs: Any, seeds: Sequence[Any], wanted: list[int]) -> Any:
+def _gradients(
+    F: Any, wrap: Any, op: Op, inputs: Sequence[Any], attrs: Any, seeds: Sequence[Any], wanted: list[int]
+) -> Any:
     """Run the op and its gradient over an algebra."""
     result = F.apply(op, inputs, attrs)
     outputs = result if isinstance(result, tuple) else (result,)

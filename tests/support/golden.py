@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from ingot.ir import ops  # noqa: F401  fills the registry
 from ingot.ir.errors import IngotError
 from ingot.ir.graph import Graph, same_graph

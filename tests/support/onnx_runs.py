@@ -1,4 +1,4 @@
-"""Programs of single calls, and running ONNX models: by ONNX Runtime, or by ONNX's reference where that has no kernel."""
+"""Programs of single calls, and running ONNX models by ONNX Runtime, or ONNX's reference where that has no kernel."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from onnx.reference import ReferenceEvaluator
-
 from ingot.ir.algebra import type_of
 from ingot.ir.builder import Builder
 from ingot.ir.graph import Graph
@@ -18,6 +16,7 @@ from ingot.ir.program import ProgramRecord, Signature
 from ingot.ir.registry import lookup
 from ingot.ir.sizes import var
 from ingot.ir.types import TensorType
+from onnx.reference import ReferenceEvaluator
 
 __all__ = ["calls", "record", "run", "session"]
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sample_maker import Maker, Sample, for_op
-
 from ingot.ir import dtypes
+from sample_maker import Maker, Sample, for_op
 
 # Where a function of one operand is defined and smooth.
 _DOMAINS: dict[str, tuple[float, float]] = {
@@ -23,11 +22,39 @@ _DOMAINS: dict[str, tuple[float, float]] = {
     "acos": (-0.9, 0.9),
     "tan": (-1.2, 1.2),
 }
-_FLOATS = (
-    "exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal sin cos tan asin acos atan sinh cosh tanh erf "
-    "sigmoid silu gelu softplus elu leaky_relu hardswish isnan isinf isfinite hardtanh"
-).split()
-_NUMBERS = "neg abs sign square floor ceil round trunc relu".split()
+_FLOATS = [
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sqrt",
+    "rsqrt",
+    "reciprocal",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "erf",
+    "sigmoid",
+    "silu",
+    "gelu",
+    "softplus",
+    "elu",
+    "leaky_relu",
+    "hardswish",
+    "isnan",
+    "isinf",
+    "isfinite",
+]
+_NUMBERS = ["neg", "abs", "sign", "square", "floor", "ceil", "round", "trunc", "relu"]
 
 
 def _one(make: Maker, **limits: Any) -> Iterator[Any]:
@@ -51,7 +78,6 @@ def _of_floats(make: Maker, name: str) -> Iterator[Any]:
         "softplus": {"beta": 2.0, "threshold": 1.5},
         "elu": {"alpha": 0.7},
         "leaky_relu": {"negative_slope": 0.2},
-        "hardtanh": {"min_val": -0.5, "max_val": 1.5},
     }
     if name in options:
         yield make.tensor(3, 4), options[name]
@@ -62,6 +88,13 @@ def _of_floats(make: Maker, name: str) -> Iterator[Any]:
 @for_op(*_NUMBERS, kinds="float int")
 def _of_numbers(make: Maker) -> Iterator[Any]:
     yield from _one(make)
+
+
+@for_op("hardtanh", kinds="float int")
+def _hardtanh(make: Maker) -> Iterator[Any]:
+    if make.dtype.is_signed:
+        yield from _one(make)
+    yield make.tensor(3, 4), {"min_val": 0.5, "max_val": 1.5}
 
 
 @for_op("clone", "detach", "logical_not")
@@ -86,7 +119,7 @@ def _cast(make: Maker) -> Iterator[Any]:
 
 @for_op("clamp", kinds="float int")
 def _clamp(make: Maker) -> Iterator[Any]:
-    for limits in ({"min": -1}, {"max": 1}, {"min": -1, "max": 1}, {}):
+    for limits in ({"min": -1}, {"max": 1}, {"min": -1, "max": 1}):
         if limits.get("min") and not make.dtype.is_signed:
             limits = {**limits, "min": 0}
         yield make.tensor(3, 4), limits
@@ -152,7 +185,7 @@ def _quotient(make: Maker) -> Iterator[Any]:
 def _whole_quotients(make: Maker, name: str) -> Iterator[Any]:
     for a, b in _two(make, low=1, high=4):
         # Steps of these functions lie where the quotient is whole.
-        yield Sample((a if not make.is_float else a * a.dtype.type(1.7), b), smooth=False)
+        yield Sample((a if not make.is_float else np.asarray(a * a.dtype.type(1.7)), b), smooth=False)
     yield Sample((make.tensor(4, low=-5, high=5), make.tensor(4, low=1, high=3)), smooth=False)
     if make.dtype.is_signed:
         yield Sample((make.tensor(4, low=-5, high=5), make.tensor(4, low=-3, high=-1)), smooth=False)

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sample_maker import Maker, Sample, for_op
-
 from ingot.ir import dtypes
+from sample_maker import Maker, Sample, for_op
 
 
 @for_op("gather")
@@ -104,7 +103,13 @@ def _index_put(make: Maker) -> Iterator[Any]:
     yield make.tensor(4, 3), order - 4, make.tensor(), {"dims": (0,)}
     yield make.tensor(4, 3, 2), order, np.array([1, 0]), make.tensor(2, 3), {"dims": (0, 2)}
     yield make.tensor(4, 3), make.indices(4, 6), make.tensor(6, 1), {"dims": (0,), "accumulate": True}
-    yield make.tensor(4, 3), make.indices(4, 2), make.indices(3, 3, 1), make.tensor(3, 2), {"dims": (0, 1), "accumulate": True}
+    yield (
+        make.tensor(4, 3),
+        make.indices(4, 2),
+        make.indices(3, 3, 1),
+        make.tensor(3, 2),
+        {"dims": (0, 1), "accumulate": True},
+    )
     yield Sample((make.tensor(2, 3), make.indices(2, 4), make.strided(4, 3)), {"dims": (0,)}, smooth=False)
     yield make.tensor(3), make.indices(3, 0), make.tensor(0), {"dims": (0,)}
 

@@ -79,9 +79,7 @@ def _conv2d(make: Maker) -> Iterator[Any]:
 
 def _counts(sizes: tuple[int, ...], kernel: tuple[int, ...], attrs: dict[str, Any]) -> list[int]:
     stride, padding, dilation = (attrs.get(n, (d, d)) for n, d in (("stride", 1), ("padding", 0), ("dilation", 1)))
-    return [
-        (sizes[2 + i] + 2 * padding[i] - dilation[i] * (kernel[2 + i] - 1) - 1) // stride[i] + 1 for i in (0, 1)
-    ]
+    return [(sizes[2 + i] + 2 * padding[i] - dilation[i] * (kernel[2 + i] - 1) - 1) // stride[i] + 1 for i in (0, 1)]
 
 
 @for_op("conv2d_input_grad", kinds="float")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
 from ingot.ir.dtypes import DType
 from ingot.ir.registry import Op, lookup
 

@@ -11,15 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 # These fill the table.
-import sample_calls_elementwise
-import sample_calls_indexing
-import sample_calls_layers
-import sample_calls_shapes
-from sample_maker import TABLE, Maker, Sample
-
 from ingot.ir import dtypes
 from ingot.ir.dtypes import DType
 from ingot.ir.registry import lookup
+from sample_maker import TABLE, Maker, Sample
 
 __all__ = ["DTYPES", "Sample", "has_samples", "samples"]
 

@@ -50,7 +50,7 @@ def worst_difference(
     """Where two results differ by more than is allowed, and how; None where they agree.
 
     Args:
-        ulps: allowed units in the last place.
+        ulps: allowed units in the last place; integers and bools must be equal.
         absolute: what is allowed besides, in units of `eps * max(1, |want|)`.
         equal_zeros: whether 0.0 and -0.0 are the same.
     """
@@ -60,7 +60,7 @@ def worst_difference(
         return None
     got, want = np.atleast_1d(got), np.atleast_1d(want)
     if want.dtype.kind in "iub":
-        far = (got != want).astype(object)
+        far = np.where(got != want, 2**64, np.zeros((), object))
     else:
         far = ulps_apart(got, want)
         wide, wanted = got.astype(np.float64), want.astype(np.float64)
