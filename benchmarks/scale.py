@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from ingot.ir.builder import Builder
 from ingot.ir.dtypes import float32
 from ingot.ir.gc_pause import paused_gc
@@ -26,10 +25,10 @@ from ingot.ir.graph import Block, Graph, Value, same_graph
 from ingot.ir.locations import Location
 from ingot.ir.parser import parse
 from ingot.ir.printer import print_graph
+from ingot.ir.program import ProgramRecord, Signature
 from ingot.ir.sizes import var
 from ingot.ir.types import BOOL, TensorType
 from ingot.ir.verifier import verify
-from ingot.ir.program import ProgramRecord, Signature
 from ingot.passes import run_pipeline
 from ingot.serialize import dumps, loads
 from measure import Row

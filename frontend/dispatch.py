@@ -42,7 +42,7 @@ def execute(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
     raw = [x._array if isinstance(x, TensorBase) else x for x in inputs]
     try:
         result = op.kernel(*raw, **attrs)
-    except (ValueError, TypeError, IndexError, IngotError) as error:
+    except (ValueError, TypeError, IndexError, OverflowError, IngotError) as error:
         _explain(op, inputs, attrs, error)
     if type(result) is tuple:
         outputs = tuple([wrap(r) for r in result])
@@ -118,7 +118,7 @@ def {name}({signature}):
         return _apply(_op, {inputs}, {attrs})
 {unwrap}{fast}    try:
         _result = _kernel({raw}{keywords})
-    except (ValueError, TypeError, IndexError, _IngotError) as _error:
+    except (ValueError, TypeError, IndexError, OverflowError, _IngotError) as _error:
         _explain(_op, {inputs}, {attrs}, _error)
 {finish}"""
 

@@ -278,7 +278,7 @@ def _promote_arrays(
         if isinstance(value, (bool, int, float)):
             # A Python number beside an array stays weak, which NumPy computes fastest; an integer that the dtype does
             # not hold wraps around.
-            if common.kind == "int" and not common.holds(value):
+            if common.kind == "int" and not common.holds(int(value)):
                 found[i] = np.asarray(value, np.int64).astype(target)
             elif not weak or (common.kind == "float" and not isinstance(value, float)):
                 found[i] = target.type(value)

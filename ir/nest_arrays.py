@@ -21,7 +21,7 @@ from .sizes import Size, evaluate
 
 __all__ = ["run_nest"]
 
-_SLAB = 1 << 22  # elements of the index space computed at once
+_SLAB = 1 << 20  # elements of the index space computed at once
 
 
 def run_nest(nest: Nest, arrays: Sequence[Any], bindings: Mapping[str, int] | None = None) -> tuple[Any, ...]:
@@ -56,10 +56,12 @@ class _Space:
         self.algebra = algebra_of(xp)
         self.shape = [_extent(letter.extent, bindings) for letter in letters]
         self.values: dict[Letter, Any] = {}
+        self._known: dict[tuple[Expr, int], tuple[Any, Any]] = {}
         for axis, letter in enumerate(letters):
             self.restrict(letter, axis, 0, self.shape[axis])
 
     def restrict(self, letter: Letter, axis: int, start: int, stop: int) -> None:
+        self._known.clear()
         shape = [1] * len(self.shape)
         shape[axis] = stop - start
         self.values[letter] = self.xp.arange(start, stop, dtype=np.int64).reshape(shape)
@@ -67,6 +69,14 @@ class _Space:
 
     def compute(self, expr: Expr, mask: Any = None) -> Any:
         """The value of an expression at every point (broadcastable); `mask` says where it is wanted."""
+        key = expr, id(mask)
+        found = self._known.get(key)
+        if found is None:
+            # The mask is kept beside the value, so that its id stays its own.
+            found = self._known[key] = (self._compute(expr, mask), mask)
+        return found[0]
+
+    def _compute(self, expr: Expr, mask: Any) -> Any:
         if isinstance(expr, Letter):
             return self.values[expr]
         if isinstance(expr, Const):

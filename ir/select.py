@@ -34,7 +34,7 @@ def select(condition: Any, a: Any, b: Any) -> Any:
         or condition.shape != kept.shape
     ):
         return np.where(condition, a, b)
-    bits = _BITS.get(kept.dtype)
+    bits: Any = _BITS.get(kept.dtype)
     other = None if bits is None else _bits_of(b if kept is a else a, kept, bits)
     if other is None:
         return np.where(condition, a, b)

@@ -23,6 +23,7 @@ __all__ = ["GraphActions"]
 
 Place = tuple[Location | None, str]
 
+_CLOSE_NAMES: Final = 1000  # among so many of the latest names an error looks for close ones, since that is slow
 _NOWHERE: Final[Place] = (None, "")
 _LOCATION: Final = re.compile(r'@(?:([^":]+)|(".*")):(\d+)(?::(\d+))?(?:-(\d+):(\d+))?(?:~\d+)?')
 
@@ -187,7 +188,7 @@ class GraphActions(AttributeActions):
             return [self.values[token.text] for token in tokens]
         except KeyError:
             missing = next(token for token in tokens if token.text not in self.values)
-            close = get_close_matches(missing.text, self.values, 3)
+            close = get_close_matches(missing.text, list(self.values)[-_CLOSE_NAMES:], 3)
             self.fail(
                 missing,
                 f"{missing.text} is not defined up to here",

@@ -118,6 +118,10 @@ class Embedder:
             raise UnsupportedError(f"the source of {plain!r:.60} cannot be had")
         return self._local(plain)
 
+    def dtype(self, dtype: dtypes.DType) -> str:
+        """The name of what stands for a dtype in kernels that look at more of it than its NumPy type."""
+        return self._dtype(_attribute_name(dtype))
+
     def _take(self, owner: Owner, wanted: str) -> str:
         """A name for something new, other than those in use."""
         # The source counts its own identifiers: v1, v2, ...

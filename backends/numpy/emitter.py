@@ -168,8 +168,9 @@ class Emitter:
         return shape_text(sizes, self.sizes)
 
     def attrs(self, node: Node) -> list[str]:
-        """A node's attributes as keyword arguments."""
-        return [f"{name}={attribute(value, self.sizes)}" for name, value in node.attrs.items()]
+        """A node's attributes as keyword arguments. Quick kernels take NumPy's dtypes, others Ingot's."""
+        dtype = dtype_text if node.op.fast is not None else self.embedder.dtype
+        return [f"{name}={attribute(value, self.sizes, dtype)}" for name, value in node.attrs.items()]
 
     def attrs_planned(self, node: Node) -> bool:
         """Whether the plan knows the sizes in a node's attributes."""

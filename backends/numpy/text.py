@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -67,8 +67,12 @@ def shape_text(sizes: Any, names: Mapping[str, str]) -> str:
     return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})"
 
 
-def attribute(value: Any, names: Mapping[str, str]) -> str:
-    """An attribute as an expression; `names` has the size variables' names.
+def attribute(value: Any, names: Mapping[str, str], dtype: Callable[[DType], str] = dtype_text) -> str:
+    """An attribute as an expression.
+
+    Args:
+        names: the size variables' names.
+        dtype: how dtypes are written.
 
     Raises:
         UnsupportedError: for a string that is not a plain word: none of our ops takes one, and files may hold any.
@@ -76,10 +80,10 @@ def attribute(value: Any, names: Mapping[str, str]) -> str:
     if isinstance(value, SizeExpr):
         return python_size(value, names)
     if isinstance(value, tuple):
-        items = [attribute(item, names) for item in value]
+        items = [attribute(item, names, dtype) for item in value]
         return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
     if isinstance(value, DType):
-        return dtype_text(value)
+        return dtype(value)
     if value is None or isinstance(value, (bool, int, float)):
         return number(value) if value is not None else "None"
     if isinstance(value, str) and _WORD.fullmatch(value):

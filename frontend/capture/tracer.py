@@ -8,8 +8,9 @@ values, so dynamic sizes stay symbolic. A tensor that the program did not get as
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,8 +21,8 @@ from ...ir.graph import Assumption, Graph
 from ...ir.locations import Location, here
 from ...ir.node import Value
 from ...ir.program import LedgerEntry
-from ...ir.registry import Op
-from ...ir.sizes import AssumingContext, Size, SizeExpr, SizeRelation, evaluate, use_context
+from ...ir.registry import Op, lookup
+from ...ir.sizes import AssumingContext, Size, SizeExpr, SizeRelation, evaluate, free_vars, use_context
 from ...ir.types import TensorType
 from ..dispatch import execute, link_view
 from ..indexing import replay
@@ -34,6 +35,8 @@ from .gradients import Gradients
 from .symint import SymInt, as_size, hint
 
 __all__ = ["Tracer"]
+
+_RESHAPE: Final = lookup("reshape")  # the one view op that copies where it must
 
 
 class Tracer:
@@ -57,6 +60,7 @@ class Tracer:
         self._anonymous: list[tuple[str, Any, Value]] = []
         self._externals: dict[int, tuple[str, Any, Value]] = {}  # state and constants alike, by the tensor's id
         self._replaced: dict[int, Value] = {}  # what takes the place of such a tensor at the end
+        self._perhaps_views: list[tuple[weakref.ref[Any], weakref.ref[Any]]] = []
         self._written: list[tuple[Any, Location | None]] = []
         self._grads = Gradients(self)
         self._constants: dict[Any, Value] = {}
@@ -191,10 +195,26 @@ class Tracer:
                 context=self.context,
                 advice="clone() the argument first, or return the changed tensor",
             )
+        self._refuse_uncertain_alias(base)
         self.value_of(base)
         if id(base) in self._externals and id(base) not in self._snapshots:
             self._snapshots[id(base)] = (base, base._array, np.array(base._array))
             self._written.append((base, here()))
+
+    def _refuse_uncertain_alias(self, base: Any) -> None:
+        """A reshape that copies at some sizes and not at others must not be written through."""
+        for view_ref, source_ref in self._perhaps_views:
+            view, source = view_ref(), source_ref()
+            if view is None or source is None or (base is not source and base is not (view if view._base is None else view._base)):
+                continue
+            raise CaptureError(
+                "the program changes a reshaped tensor, or its origin, in place",
+                expected="memory that is shared, or is not, at every size",
+                found="whether the reshape copies depends on a dynamic size",
+                location=here(),
+                context=self.context,
+                advice="clone() the reshaped tensor first",
+            )
 
     def adopt(self, tensor: Any, trace: Any) -> None:
         """Let a tensor stand for another value from here on."""
@@ -336,11 +356,23 @@ class Tracer:
         for output, value in zip(outputs, node.outputs, strict=True):
             self._check(op, output, value)
             output._trace = (self, value, constant)
+        if op is _RESHAPE and self._may_copy(inputs[0], values[0].type):
+            source = inputs[0]
+            self._perhaps_views.append((weakref.ref(outputs[0]), weakref.ref(source if source._base is None else source._base)))
         if op.view and outputs[0]._base is not None:
             self._relink(outputs[0], inputs[0], op, symbolic)
         if with_grad and any(isinstance(x, TensorBase) and x._node is not None for x in inputs):
             record(op, inputs, symbolic, outputs, (types, inferred))
         return result
+
+    def _may_copy(self, source: Any, type_: Any) -> bool:
+        """Whether it depends on dynamic sizes if a reshape shares memory: with sizes of 0 and 1 every order of
+        elements is contiguous, with others it may not be."""
+        dynamic = [hint(size, self.hints) for size in type_.sizes if not isinstance(size, int)]
+        if not dynamic:
+            return False
+        rearranged = any(op is None or op is not _RESHAPE for op, _ in source._chain)
+        return not source._array.flags.c_contiguous or (rearranged and min(dynamic) < 2)
 
     def _relink(self, output: Any, source: Any, op: Op, attrs: Mapping[str, Any]) -> None:
         """A view's chain with symbolic attributes in place of the example's."""
@@ -362,8 +394,8 @@ class Tracer:
     def _bind_fresh(self, type_: TensorType, output: Any) -> None:
         """Sizes that depend on the data are variables of their own; the run shows an example of them."""
         for size, actual in zip(type_.sizes, output._array.shape, strict=False):
-            name = size.var_name if isinstance(size, SizeExpr) else None
-            if name is not None and name not in self.hints:
+            name = str(size)
+            if isinstance(size, SizeExpr) and name not in self.hints and name in free_vars(size):
                 self.set_hints({name: actual})
                 self._data_sizes.add(name)
 

@@ -84,8 +84,7 @@ def _arange_onnx(E: Any, start: Any, end: Any, step: Any, dtype: Any) -> Any:
     if any(isinstance(x, SizeExpr) for x in (start, end, step)):
         zero_dim = [E.Squeeze(E.shape([x]), np.array([0], np.int64)) for x in (start, end, step)]
         return E.Cast(E.Range(*zero_dim), to=dtype)
-    values = np.arange(_arange_count(start, end, step)) * step + start
-    return E.Identity(values.astype(dtype.np))
+    return E.Identity(arange_fast(np, start=start, end=end, step=step, dtype=dtype))
 
 
 @nest(

@@ -285,7 +285,7 @@ def layer_norm_grad_fast(
     found = by_input, by_weight, by_bias
     if out is None:
         return tuple([y.astype(dtype, copy=False) for y in found])
-    for y, target in zip(found, out):
+    for y, target in zip(found, out, strict=True):
         target[...] = y
     return out
 
@@ -458,7 +458,7 @@ def batch_norm_inference(
     F: Any, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, eps: Any
 ) -> Any:
     """(input - running_mean) / sqrt(running_var + eps) * weight + bias, channel by channel (dimension 1)."""
-    vectors = dict(running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    vectors = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     _check_batch("batch_norm_inference", input, **vectors)
     x = widened(F, input)
     scale = F.rsqrt(widened(F, running_var) + eps)
@@ -562,7 +562,7 @@ def batch_norm_grad_fast(
     found = unit.reshape(x.shape), by_weight, by_bias
     if out is None:
         return tuple([y.astype(x.dtype, copy=False) for y in found])
-    for y, target in zip(found, out):
+    for y, target in zip(found, out, strict=True):
         target[...] = y
     return out
 

@@ -13,9 +13,10 @@ from golden_text import compare_golden
 from ingot.backends import c
 from ingot.backends.c import compiler
 from ingot.backends.cache import cache_folder, cached_file
-from ingot.backends.cfamily import literal
+from ingot.backends.cfamily import Text, apply, literal
 from ingot.ir.dtypes import by_short
 from ingot.ir.errors import ArgumentError, UnsupportedError
+from ingot.ir.primitives import PRIMITIVES, Primitive
 from ingot.ir.registry import lookup
 from ingot.ir.types import KEY, TensorType
 
@@ -57,6 +58,16 @@ def test_the_text_compiles_without_a_warning(tmp_path: Path) -> None:
 )
 def test_literals(value: float, dtype: str, text: str) -> None:
     assert literal(value, by_short[dtype], c.C).code == text
+
+
+TYPINGS = {"float": ("float",), "test": ("float",), "number": ("int", "float"), "bits": ("bool", "int")}
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES.values(), ids=lambda primitive: primitive.name)
+def test_every_primitive_has_a_form_for_every_dtype_it_takes(primitive: Primitive) -> None:
+    for dtype in by_short.values():
+        if dtype.kind in TYPINGS.get(primitive.typing, ("bool", "int", "float")):
+            assert apply(primitive.name, [Text("a"), Text("b")][: primitive.arity], dtype).code
 
 
 @pytest.mark.parametrize("name", ["softmax", "nonzero"])

@@ -40,8 +40,7 @@ def put_in(type_):
 
 def cases(op, rng):
     for dtype in (float64, int64):
-        for sample in samples(op.name, rng, dtype):
-            yield sample
+        yield from samples(op.name, rng, dtype)
 
 
 def context():

@@ -71,8 +71,7 @@ def _of_floats(make: Maker, name: str) -> Iterator[Any]:
         low = max(low, 0.0) if low >= 0 else low
         if name in _DOMAINS:
             low, high = (1, 1) if high < 1.5 else (1, 4)
-    for x in _one(make, low=low, high=high):
-        yield x
+    yield from _one(make, low=low, high=high)
     options = {
         "gelu": {"approximate": "tanh"},
         "softplus": {"beta": 2.0, "threshold": 1.5},

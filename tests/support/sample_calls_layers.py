@@ -233,9 +233,8 @@ def _batch_norm_inference(make: Maker) -> Iterator[Any]:
 def _batch_norm_grad(make: Maker) -> Iterator[Any]:
     for x, weight, _ in _batches(make):
         channels = x.shape[1]
-        yield (
-            make.tensor(*x.shape), x, make.tensor(channels), make.tensor(channels, low=0.5, high=2), weight, {"eps": 1e-3}
-        )  # fmt: skip
+        mean, var = make.tensor(channels), make.tensor(channels, low=0.5, high=2)
+        yield make.tensor(*x.shape), x, mean, var, weight, {"eps": 1e-3}
 
 
 @for_op("group_norm", kinds="float")

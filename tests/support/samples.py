@@ -9,12 +9,17 @@ The one table that suites share: kernels against definitions, gradients, type ru
 from __future__ import annotations
 
 import numpy as np
-
-# These fill the table.
+import sample_calls_elementwise
+import sample_calls_indexing
+import sample_calls_layers
+import sample_calls_shapes
 from ingot.ir import dtypes
 from ingot.ir.dtypes import DType
 from ingot.ir.registry import lookup
 from sample_maker import TABLE, Maker, Sample
+
+# Importing these fills the table.
+SOURCES = (sample_calls_elementwise, sample_calls_shapes, sample_calls_indexing, sample_calls_layers)
 
 __all__ = ["DTYPES", "Sample", "has_samples", "samples"]
 

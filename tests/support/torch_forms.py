@@ -175,7 +175,7 @@ def _put(x: Any, at: list[Any], values: Any, accumulate: bool) -> Any:
     if not accumulate:
         base[places] = values
         return base
-    return torch.ops.aten.index_put(x, [i for i in at], values, True)
+    return torch.ops.aten.index_put(x, list(at), values, True)
 
 
 def _batch_norm_training(x: Any, weight: Any, bias: Any, *, eps: float) -> Any:
