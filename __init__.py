@@ -11,11 +11,13 @@ from __future__ import annotations
 import importlib as _importlib
 import importlib.abc as _abc
 import importlib.machinery as _machinery
+import math as _math
 import sys as _sys
 from typing import Any as _Any
 
+from .frontend import derived as _derived
 from .frontend import functions as _functions
-from .frontend.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .frontend.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .frontend.devices import device
 from .frontend.dispatch import EAGER as _EAGER
 from .frontend.functions import (
@@ -76,6 +78,10 @@ half = float16
 long = int64
 int = int32
 short = int16
+inf = _math.inf
+nan = _math.nan
+pi = _math.pi
+e = _math.e
 dtype = DType
 
 # Public names of what lives deeper: `import ingot.jit` and `ingot.jit` find these, loaded when first asked for.
@@ -120,16 +126,18 @@ def __getattr__(name: str) -> _Any:
 
 def _function(name: str) -> _Any:
     """A function of PyTorch's name: one of ours, or an op's entry."""
-    if name in _functions.FUNCTIONS:
-        return _functions.FUNCTIONS[name]
+    found = _functions.FUNCTIONS.get(name) or _derived.FUNCTIONS.get(name)
+    if found is not None:
+        return found
     if name.startswith("_") or _registry.find(f"ingot::{name}") is None:
-        raise AttributeError(f"module 'ingot' has no attribute {name!r}")
+        guess = "" if name.startswith("_") else _functions.close_match(name, __dir__())
+        raise AttributeError(f"module 'ingot' has no attribute {name!r}{guess}")
     return getattr(_EAGER, name)
 
 
 def __dir__() -> list[str]:
     ops = [op.short for op in _registry.all_ops() if op.name.startswith("ingot::")]
-    return sorted({*globals(), *_DEEPER, *_FOLDERS, "load", "Program", *_functions.FUNCTIONS, *ops})
+    return sorted({*globals(), *_DEEPER, *_FOLDERS, "load", "Program", *_functions.FUNCTIONS, *_derived.FUNCTIONS, *ops})
 
 
 __all__ = [
@@ -158,6 +166,7 @@ __all__ = [
     "get_default_dtype",
     "get_rng_state",
     "half",
+    "inference_mode",
     "initial_seed",
     "int",
     "int8",

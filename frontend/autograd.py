@@ -9,7 +9,15 @@ from typing import Any
 from .mode import mode
 from .tape import backward, grad
 
-__all__ = ["backward", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "backward",
+    "enable_grad",
+    "grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
 
 
 class set_grad_enabled:
@@ -53,8 +61,11 @@ class _Switch:
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def switched(*args: Any, **kwargs: Any) -> Any:
-            with type(self)():
+            previous = _switch(self._wanted)
+            try:
                 return function(*args, **kwargs)
+            finally:
+                _switch(previous)
 
         return switched
 
@@ -70,6 +81,18 @@ class no_grad(_Switch):
     """
 
     _wanted = False
+
+
+class inference_mode(no_grad):
+    """The same as `no_grad`.
+
+    Args:
+        mode: False makes it do nothing.
+    """
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self._wanted = not mode and is_grad_enabled()
 
 
 class enable_grad(_Switch):

@@ -5,8 +5,9 @@ Everything else that `ingot` offers by PyTorch's names is an op's entry function
 
 from __future__ import annotations
 
+import difflib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -203,7 +204,7 @@ def empty_like(input: Any, *, dtype: Any = None) -> Any:
     return full_like(input, 0, dtype=dtype)
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Any:
+def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Any:
     """Numbers from `start` (default 0) up to, and without, `end`.
 
     >>> import ingot
@@ -290,19 +291,6 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """input - alpha * other."""
     return EAGER.sub(input, other if alpha == 1 else EAGER.mul(other, alpha))
-
-
-def _extreme(name: str) -> Callable[..., Any]:
-    def extreme(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-        if isinstance(dim, TensorBase):
-            return getattr(EAGER, f"{name}imum")(input, dim)
-        if dim is None:
-            return getattr(EAGER, f"a{name}")(input)
-        return getattr(EAGER, f"{name}_dim")(input, dim, keepdim)
-
-    extreme.__name__ = name
-    extreme.__doc__ = f"The {name}imum of all elements; with `dim`, (values, indices) along it; or of two tensors."
-    return extreme
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
@@ -394,17 +382,44 @@ def numel(input: Any) -> Any:
     return input.numel()
 
 
+def close_match(name: str, names: Iterable[str]) -> str:
+    """A question after a misspelt name: "; did you mean 'relu'?", or nothing."""
+    found = difflib.get_close_matches(name, [n for n in names if not n.startswith("_")], n=1, cutoff=0.7)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
 def is_tensor(value: Any) -> bool:
     """Whether a value is a tensor."""
     return isinstance(value, TensorBase)
 
 
 def _new(maker: Callable[..., Any]) -> Callable[..., Any]:
-    def new(self: Any, *size: Any, dtype: Any = None) -> Any:
-        return maker(*size, dtype=dtype or self.dtype)
+    def new(self: Any, *args: Any, dtype: Any = None, **options: Any) -> Any:
+        return maker(*args, dtype=dtype or self.dtype, **options)
 
     new.__doc__ = maker.__doc__
     return new
+
+
+def eye(n: Any, m: Any = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+    """A matrix with ones on its diagonal and zeros elsewhere.
+
+    >>> import ingot
+    >>> ingot.eye(2).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    found = _on(EAGER.eye(n, m, dtype=DType.of(dtype or get_default_dtype())), device)
+    return found.requires_grad_() if requires_grad else found
+
+
+def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None) -> Any:
+    """`steps` numbers from `start` to `end`, both included, at equal distances."""
+    return _on(EAGER.linspace(start, end, steps, DType.of(dtype or get_default_dtype())), device)
+
+
+def is_floating_point(input: Any) -> bool:
+    """Whether the dtype is a floating-point one."""
+    return bool(input.is_floating_point())
 
 
 def cpu(input: Any) -> Any:
@@ -420,8 +435,6 @@ def cuda(input: Any, device: Any = "cuda") -> Any:
 METHODS: Final[dict[str, Callable[..., Any]]] = {
     "add": add,
     "sub": sub,
-    "max": _extreme("max"),
-    "min": _extreme("min"),
     "flatten": flatten,
     "split": split,
     "chunk": chunk,
@@ -432,6 +445,16 @@ METHODS: Final[dict[str, Callable[..., Any]]] = {
     "cuda": cuda,
     "new_zeros": _new(zeros),
     "new_ones": _new(ones),
+    "new_full": _new(full),
+    "new_empty": _new(empty),
+    "new_tensor": _new(tensor),
+    "ndimension": lambda input: input.ndim,
+    "nelement": numel,
+    "swapaxes": transpose,
+    "swapdims": transpose,
+    "byte": _caster(dtypes.uint8),
+    "char": _caster(dtypes.int8),
+    "short": _caster(dtypes.int16),
     "float": _caster(dtypes.float32),
     "double": _caster(dtypes.float64),
     "half": _caster(dtypes.float16),
@@ -441,11 +464,16 @@ METHODS: Final[dict[str, Callable[..., Any]]] = {
     "bool": _caster(dtypes.bool_),
 }
 FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "eye": eye,
+    "is_floating_point": is_floating_point,
+    "linspace": linspace,
     "numel": numel,
+    "swapaxes": transpose,
+    "swapdims": transpose,
     "transpose": transpose,
     "is_tensor": is_tensor,
     **{
         name: METHODS[name]
-        for name in ("add", "sub", "max", "min", "flatten", "split", "chunk", "unbind", "allclose", "equal")
+        for name in ("add", "sub", "flatten", "split", "chunk", "unbind", "allclose", "equal")
     },
 }

@@ -22,7 +22,7 @@ from .dispatch import EAGER, entry
 from .indexing import replay, write_back
 from .mode import mode
 from .storage import storage_of
-from .tape import Leaf
+from .tape import Leaf, keep_old_value
 from .tensor_base import TensorBase, wrap
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def method(name: str) -> Callable[..., Any] | None:
             return self
         new = compute(self, *args, **kwargs)
         _check_cast(self, new, name)
+        keep_old_value(new._node, self)
         return assign(self, new)
 
     changed.__name__ = name
@@ -227,19 +228,26 @@ def _form(name: str) -> Callable[..., Any]:
 
 def addcmul_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1.0) -> Tensor:
     """self += value * tensor1 * tensor2."""
-    return assign(self, EAGER.add(self, EAGER.mul(EAGER.mul(tensor1, tensor2), value)))
+    return add_(self, EAGER.mul(EAGER.mul(tensor1, tensor2), value))
 
 
 def addcdiv_(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1.0) -> Tensor:
     """self += value * tensor1 / tensor2."""
-    return assign(self, EAGER.add(self, EAGER.mul(EAGER.div(tensor1, tensor2), value)))
+    return add_(self, EAGER.mul(EAGER.div(tensor1, tensor2), value))
 
 
 def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
     """self += weight * (end - self)."""
-    return assign(self, EAGER.add(self, EAGER.mul(EAGER.sub(end, self), weight)))
+    return add_(self, EAGER.mul(EAGER.sub(end, self), weight))
+
+
+def scatter_(self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
+    """Put the elements of `src`, or one number, at `index` along a dimension."""
+    from .derived import scatter
+
+    return assign(self, scatter(self, dim, index, src, value=value))
 
 
 METHODS: Final[dict[str, Callable[..., Any]]] = {
-    f.__name__: f for f in (add_, sub_, copy_, fill_, zero_, addcmul_, addcdiv_, lerp_)
+    f.__name__: f for f in (add_, sub_, copy_, fill_, zero_, addcmul_, addcdiv_, lerp_, scatter_)
 }

@@ -16,6 +16,13 @@ class Size(tuple[Any, ...]):
 
     __slots__ = ()
 
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def __add__(self, other: Any) -> Size:
+        return Size(super().__add__(tuple(other)))
+
     def numel(self) -> Any:
         """The number of elements."""
         total: Any = 1

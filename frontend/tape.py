@@ -22,6 +22,7 @@ from ..ir.gradient import gradient_names, input_gradients
 from ..ir.locations import here
 from ..ir.registry import NotDifferentiable, Op, StopsGradient
 from ..ir.types import KEY, NONE, TensorType
+from .hooks import Hooks
 from .mode import mode
 from .storage import storage_of
 from .tensor_base import wrap
@@ -35,6 +36,7 @@ __all__ = [
     "TapeNode",
     "backward",
     "grad",
+    "hooks_of",
     "plan_of",
     "record",
     "record_binary",
@@ -52,7 +54,7 @@ class Leaf:
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
         self.sequence = -1
-        self.hooks: list[Callable[[Any], Any]] = []
+        self.hooks: dict[int, Hooks] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,10 @@ class TapeNode:
 
     `saved` holds (tensor or number, version of its storage), `y` holds (array, storage, version, trace) per output.
     Types are `Type`s, or (sizes, NumPy dtype).
+    `hooks`, by the output's index, are there only once somebody has asked for them.
     """
 
-    __slots__ = ("attrs", "input_types", "op", "output_types", "parents", "plan", "saved", "sequence", "y")
+    __slots__ = ("attrs", "hooks", "input_types", "op", "output_types", "parents", "plan", "saved", "sequence", "y")
     op: Op
     plan: Plan
     attrs: Mapping[str, Any]
@@ -103,6 +106,7 @@ class TapeNode:
     input_types: Sequence[Any]
     output_types: Sequence[Any]
     sequence: int
+    hooks: dict[int, Hooks]
 
     def __repr__(self) -> str:
         return f"<{self.op.short} backward>"
@@ -111,6 +115,23 @@ class TapeNode:
         """Forget what was saved: the node has been walked."""
         self.saved = None
         self.y = None
+
+
+def hooks_of(node: Any, index: int) -> Hooks:
+    """The hooks on the gradient of one output of a node, or of a leaf."""
+    if not hasattr(node, "hooks"):
+        node.hooks = {}
+    found: Hooks = node.hooks.setdefault(index, Hooks())
+    return found
+
+
+def _hooked(node: Any, slots: list[Any]) -> list[Any]:
+    """The gradients of a node's outputs as its hooks leave them."""
+    for index, hooks in node.hooks.items():
+        for hook, _ in list(hooks.values()):
+            changed = None if slots[index] is None else hook(slots[index])
+            slots[index] = slots[index] if changed is None else changed
+    return slots
 
 
 def record(
@@ -220,6 +241,15 @@ def _kept(output: Tensor) -> tuple[Any, Any, int, Any]:
     return output._array, storage, storage.version, output._trace
 
 
+def keep_old_value(node: Any, tensor: Any) -> None:
+    """Let a node that has just been recorded keep a copy of `tensor`, which is about to change in place."""
+    if type(node) is not TapeNode or not any(x is tensor for x, _ in node.saved):
+        return
+    old = wrap(tensor._array.copy())
+    old._node, old._index, old._trace = tensor._node, tensor._index, tensor._trace
+    node.saved = tuple([(old, 0) if x is tensor else (x, version) for x, version in node.saved])
+
+
 def _no_gradient(op: Op) -> GradientError:
     assert isinstance(op.grad, NotDifferentiable)
     return GradientError(
@@ -312,6 +342,8 @@ def _walk(
         while heap:
             node = heapq.heappop(heap)[2]
             slots = pending.pop(node)
+            if hasattr(node, "hooks"):
+                slots = _hooked(node, slots)
             if isinstance(node, Leaf):
                 if targets is None:
                     _accumulate(node, slots[0], create_graph, given)
@@ -334,9 +366,6 @@ def _accumulate(leaf: Leaf, value: Any, create_graph: bool, given: set[int]) -> 
     """Add a gradient to a leaf's. `given` holds the arrays that others hold too: a leaf's gradient is its own memory,
     which its owner may change in place."""
     tensor = leaf.tensor
-    for hook in leaf.hooks:
-        changed = hook(value)
-        value = value if changed is None else changed
     if mode.tracer is not None:
         value = mode.tracer.gradients.arriving(tensor, value)
     if tensor._grad is not None:

@@ -6,6 +6,7 @@ more than an op. Indexing lives in `indexing`, in-place changes in `inplace`, fu
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,9 +19,10 @@ from ..ir.dtypes import DType, float32, from_numpy
 from ..ir.errors import ArgumentError, CaptureError, GradientError
 from ..ir.locations import here
 from ..ir.operators import Operators
-from . import functions, indexing, inplace, tape
+from . import derived, functions, indexing, inplace, tape
 from .devices import device, device_of
 from .dispatch import EAGER, entry, link_view
+from .hooks import RemovableHandle
 from .mode import mode
 from .sizes import Size
 from .tape import Leaf
@@ -88,6 +90,11 @@ class Tensor(TensorBase, Operators):
     def device(self) -> device:
         """Where the memory lies: `device("cpu")` for NumPy arrays, `device("cuda:N")` for CuPy's."""
         return device_of(self._array)
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the memory lies on a CUDA device."""
+        return not isinstance(self._array, np.ndarray)
 
     @property
     def is_leaf(self) -> bool:
@@ -178,17 +185,31 @@ class Tensor(TensorBase, Operators):
         """Add this tensor's gradients to the `.grad` of the leaves it depends on; see `autograd.backward`."""
         tape.backward(self, gradient, retain_graph, create_graph)
 
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
-        """Call `hook` with this leaf's gradient before it is added up; what it returns, if anything, replaces it.
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Call `hook` with this tensor's gradient once `backward` knows it; what it returns, if anything, replaces it.
 
         Returns:
-            a function that removes the hook.
+            a handle whose `remove()` takes the hook away.
+
+        Raises:
+            GradientError: when the tensor requires no gradient.
         """
-        if not isinstance(self._node, Leaf):
-            raise GradientError("hooks are for leaves that require a gradient", location=here())
-        hooks = self._node.hooks
-        hooks.append(hook)
-        return lambda: hooks.remove(hook)
+        if self._node is None:
+            raise GradientError("register_hook: the tensor requires no gradient", location=here())
+        return tape.hooks_of(self._node, self._index).add(hook)
+
+    def retain_grad(self) -> None:
+        """Let `backward` leave the gradient in `.grad`, as it does for leaves."""
+        if self.is_leaf:
+            return
+        ref = weakref.ref(self)
+
+        def keep(gradient: Tensor) -> None:
+            tensor = ref()
+            if tensor is not None:
+                tensor.grad = gradient if tensor._grad is None else tensor._grad + gradient
+
+        self.register_hook(keep)
 
     def detach(self) -> Tensor:
         """The same memory, cut off from the gradient."""
@@ -348,14 +369,37 @@ class Tensor(TensorBase, Operators):
     def __itruediv__(self, other: Any) -> Tensor:
         return self.div_(other)
 
+    def __ifloordiv__(self, other: Any) -> Tensor:
+        return self.floor_divide_(other)
+
+    def __imod__(self, other: Any) -> Tensor:
+        return self.remainder_(other)
+
+    def __ipow__(self, other: Any) -> Tensor:
+        return self.pow_(other)
+
+    def __iand__(self, other: Any) -> Tensor:
+        return self.bitwise_and_(other)
+
+    def __ior__(self, other: Any) -> Tensor:
+        return self.bitwise_or_(other)
+
+    def __ixor__(self, other: Any) -> Tensor:
+        return self.bitwise_xor_(other)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         found = _method(name)
         if found is None:
-            raise AttributeError(f"'Tensor' object has no attribute {name!r}")
+            # With these, Python itself suggests a close name, and only where the error is shown.
+            raise AttributeError(f"'Tensor' object has no attribute {name!r}", name=name, obj=self)
         setattr(Tensor, name, found)
         return found.__get__(self)
+
+    def __dir__(self) -> list[str]:
+        ops = [op.short for op in registry.all_ops() if _method(op.short) is not None]
+        return sorted({*super().__dir__(), *functions.METHODS, *derived.METHODS, *inplace.METHODS, *ops})
 
     def to(self, *args: Any, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
         """The tensor in another dtype, on another device, or as another tensor is."""
@@ -434,7 +478,7 @@ def _spread(sizes: tuple[Any, ...]) -> Sequence[Any]:
 
 def _method(name: str) -> Any:
     """What a method of that name is: a function of `functions` or `inplace`, or an op."""
-    found = functions.METHODS.get(name) or inplace.METHODS.get(name)
+    found = functions.METHODS.get(name) or derived.METHODS.get(name) or inplace.METHODS.get(name)
     if found is not None:
         return found
     if name.endswith("_") and not name.startswith("_"):

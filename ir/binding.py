@@ -124,9 +124,7 @@ class SizeBinder:
             )
         if isinstance(type_, KeyType):
             if value.dtype != np.uint64 or tuple(value.shape) != (2,):
-                raise ArgumentError(
-                    f"@{self._name}: {name} is not a key", expected="uint64[2]", found=_shown(value)
-                )
+                raise ArgumentError(f"@{self._name}: {name} is not a key", expected="uint64[2]", found=_shown(value))
             return
         if value.dtype != type_.dtype.np:
             raise DTypeError(
@@ -322,7 +320,6 @@ class _Checks:
         entries = ", ".join(f"k[{i}]: {self.variables[name]}" for i, name in enumerate(names))
         self.lines.append(f"    return {{{entries}}}")
         return True
-
 
 
 _binders: dict[int, tuple[Any, Any, SizeBinder]] = {}

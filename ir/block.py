@@ -109,7 +109,7 @@ class Block:
                 if node.block is None:  # inside of a node that was erased meanwhile
                     continue
                 yield node
-                if node.blocks and node.block is not None:
+                if node.blocks:
                     running.extend(iter(block.nodes) for block in reversed(node.blocks))
                     break
             else:

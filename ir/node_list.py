@@ -152,9 +152,9 @@ def _spread(node: Node) -> None:
         while (following := last.next) is not None and following.order < stop:
             last = following
             count += 1
-        step = (1 << bits) // count
-        if step >= 2 and count < _DENSITY**bits:
+        if count < _DENSITY**bits:
             break
+    step = (1 << bits) // count
     label = start
     current: Node | None = first
     for _ in range(count):

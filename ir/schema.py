@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -103,7 +104,7 @@ class Parameter:
                 return value.__index__()
             except TypeError:  # an array of several elements, or of floats
                 pass
-        raise ArgumentError(f"{op}: {self.name} is {value!r}", expected=str(self))
+        raise ArgumentError(f"{op}: {self.name} is {reprlib.repr(value)}", expected=str(self))
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,43 +102,46 @@ class _Verifier:
 
     def block(self, block: Block) -> Iterator[Block]:
         """Check a block; what is nested in it is handed out, to be checked before going on."""
-        graph = self.graph
-        if block.graph is not graph:
+        if block.graph is not self.graph:
             self.fail(block.parent, "a block belongs to another graph")
-        defined: list[Value] = []
         bound = self.types.enter()
-        for index, param in enumerate(block.params):
-            if param.node is not None or param.block is not block or param.index != index:
-                self.fail(block.parent, f"parameter %{param.name} does not know its place")
-            self.types.bind(block.parent, param)
-            self.define(block.parent, param)
-            defined.append(param)
-        previous: Node | None = None
+        defined = list(block.params)
+        self.params(block)
         count = 0
+        previous: Node | None = None
         node = block.nodes.first
         while node is not None:
             self.place(node, block, previous)
             self.reads(node)
             self.attributes(node)
-            if node.blocks:
-                for inner in node.blocks:
-                    if inner.parent is not node:
-                        self.fail(node, "a block does not know that it belongs to this node")
-                    yield inner
-            self.types.node(node)
-            for index, output in enumerate(node.outputs):
-                if output.node is not node or output.index != index:
-                    self.fail(node, f"output %{output.name} does not know its place")
-                self.define(node, output)
-                defined.append(output)
-            previous, node = node, node.next
+            for inner in node.blocks:
+                if inner.parent is not node:
+                    self.fail(node, "a block does not know that it belongs to this node")
+                yield inner
+            self.outputs(node)
+            defined.extend(node.outputs)
             count += 1
+            previous, node = node, node.next
         if count != len(block.nodes) or block.nodes.last is not previous:
             self.fail(previous, "the list of nodes is broken behind it")
         self.terminator(block)
         self.types.leave(bound)
         if block.parent is not None:
             self.visible.difference_update(defined)
+
+    def params(self, block: Block) -> None:
+        for index, param in enumerate(block.params):
+            if param.node is not None or param.block is not block or param.index != index:
+                self.fail(block.parent, f"parameter %{param.name} does not know its place")
+            self.types.bind(block.parent, param)
+            self.define(block.parent, param)
+
+    def outputs(self, node: Node) -> None:
+        self.types.node(node)
+        for index, output in enumerate(node.outputs):
+            if output.node is not node or output.index != index:
+                self.fail(node, f"output %{output.name} does not know its place")
+            self.define(node, output)
 
     def place(self, node: Node, block: Block, previous: Node | None) -> None:
         self.nodes.add(node)

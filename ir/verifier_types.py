@@ -140,6 +140,10 @@ class TypeRules:
                 "advice": error.advice,
             }
             self.fail(node, error.what, **facts)
+        except Exception as error:  # a type rule may trip over types that no capture would give it
+            found = ", ".join(str(value.type) for value in node.inputs)
+            what = f"{node.op.name} cannot be applied to these types"
+            self.fail(node, what, found=f"({found})", notes=(f"{type(error).__name__}: {error}",))
         if inferred is None:
             for output in node.outputs:
                 self.bind(node, output)

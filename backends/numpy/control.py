@@ -159,9 +159,7 @@ def _storage_for(e: Emitter, value: Value) -> Storage | None:
     return e.target(value) or e.storage(type_)
 
 
-def _branch(
-    e: Emitter, block: Block, storages: Sequence[Storage | None], names: Sequence[str]
-) -> Iterator[Block]:
+def _branch(e: Emitter, block: Block, storages: Sequence[Storage | None], names: Sequence[str]) -> Iterator[Block]:
     returns = block.returns
     for value, storage in zip(returns, storages, strict=True):
         if storage is not None and returns.count(value) == 1 and value.node is not None and value.node.block is block:
@@ -419,4 +417,3 @@ _STRUCTURE: Final[dict[str, Callable[[Emitter, Node], None]]] = {
     "prim::FusionGroup": _group,
 }
 _NESTED: Final[dict[str, Callable[[Emitter, Node], Iterator[Block]]]] = {"prim::If": _if, "prim::Loop": _loop}
-

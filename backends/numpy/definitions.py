@@ -4,8 +4,8 @@ What lives here knows Python, and nothing of kernels or emitted source; `embed` 
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import dis
 import inspect
@@ -160,10 +160,9 @@ def free_names(text: str) -> tuple[str, ...]:
         if code is top:
             own = stored
         for instruction in dis.get_instructions(code):
-            if instruction.opname in ("LOAD_GLOBAL", "STORE_GLOBAL"):
-                found[instruction.argval] = None
-            elif instruction.opname == "LOAD_NAME" and instruction.argval not in stored:
-                found[instruction.argval] = None
+            kind, name = instruction.opname, instruction.argval
+            if kind in ("LOAD_GLOBAL", "STORE_GLOBAL") or (kind == "LOAD_NAME" and name not in stored):
+                found[name] = None
         waiting.extend(c for c in code.co_consts if isinstance(c, CodeType))
     return tuple(n for n in found if n not in own and not (n.startswith("__") and n.endswith("__")))
 
@@ -178,10 +177,8 @@ def renamed(text: str, names: Mapping[str, str]) -> str:
     if not changes:
         return text
     lines = [line.encode() for line in text.splitlines()]
-    spots = sorted(
-        ((n.lineno, n.col_offset, n.id) for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name) and n.id in changes),
-        reverse=True,
-    )
+    named = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name) and node.id in changes)
+    spots = sorted(((node.lineno, node.col_offset, node.id) for node in named), reverse=True)
     for line, column, old in spots:
         whole = lines[line - 1]
         lines[line - 1] = whole[:column] + changes[old].encode() + whole[column + len(old.encode()) :]

@@ -141,7 +141,9 @@ class Embedder:
         if owner in self._names:
             return self._names[owner]
         if module is errors:
-            self.pieces[name] = _ERROR_CLASS.format(name=self._take(owner, name), base=_ERROR_BASES.get(name, "ValueError"))
+            self.pieces[name] = _ERROR_CLASS.format(
+                name=self._take(owner, name), base=_ERROR_BASES.get(name, "ValueError")
+            )
             return self._names[owner]
         if module is dtypes:
             return self._dtype(name)
@@ -187,7 +189,9 @@ class Embedder:
         if isinstance(value, dtypes.DType):
             return self._dtype(_attribute_name(value))
         if not _is_literal(value):
-            raise UnsupportedError(f"a kernel holds {name!r}, a {type(value).__name__}, which cannot be written as text")
+            raise UnsupportedError(
+                f"a kernel holds {name!r}, a {type(value).__name__}, which cannot be written as text"
+            )
         found = self._take(("", owner), name)
         self.pieces[found] = f"{found} = {value!r}"
         return found

@@ -150,7 +150,9 @@ class _Text:
 
     def _extra_imports(self, *parts: list[str]) -> list[str]:
         texts = [line for part in parts for line in part]
-        texts += [line.text for kernel in (*self.e.kernels, self.e.function.lines) for line in kernel if not line.comment]
+        texts += [
+            line.text for kernel in (*self.e.kernels, self.e.function.lines) for line in kernel if not line.comment
+        ]
         return ["from ml_dtypes import bfloat16"] if any("bfloat16" in text for text in texts) else []
 
     def _head(self) -> list[str]:
@@ -174,7 +176,10 @@ class _Text:
     def _plan(self) -> list[str]:
         e = self.e
         sizes = "".join(f", {e.sizes[name]}" for name in e.plan_sizes)
-        found = [f"def plan(constants{sizes}):", '    """Buffers and all else that a call needs and that depends on sizes alone."""']
+        found = [
+            f"def plan(constants{sizes}):",
+            '    """Buffers and all else that a call needs and that depends on sizes alone."""',
+        ]
         if any("scratch)" in line.text for line in (*e.plan, *e.function.lines, *(x for k in e.kernels for x in k))):
             e.plan_names.add("scratch")
             found.append(f"    scratch = {e.helper('Scratch')}()")
@@ -210,4 +215,3 @@ _RUN = [
     '    with np.errstate(all="ignore"):',
     "        return compute(p, inputs, state)",
 ]
-

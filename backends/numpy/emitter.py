@@ -313,4 +313,3 @@ class Emitter:
     def texts(self, values: Iterable[Value]) -> list[str]:
         """Values as expressions."""
         return [self.seats[value].text for value in values]
-

@@ -205,7 +205,9 @@ def fused_kernel(
 
 def _last_read(program: Program, name: str) -> int:
     """The last step that reads an array operand; -1 where none does."""
-    reading = (i for i, step in enumerate(program.steps) if any(isinstance(a, Array) and a.name == name for a in step.args))
+    reading = (
+        i for i, step in enumerate(program.steps) if any(isinstance(a, Array) and a.name == name for a in step.args)
+    )
     return max(reading, default=-1)
 
 

@@ -153,7 +153,9 @@ class _Writer:
 
     def scatter(self, output: Scatter) -> list[str]:
         base = output.base
-        self.line(f"{self.out}.fill({_literal(base)})" if isinstance(base, Const) else f"np.copyto({self.out}, x{base})")
+        self.line(
+            f"{self.out}.fill({_literal(base)})" if isinstance(base, Const) else f"np.copyto({self.out}, x{base})"
+        )
         self.open(output.letters, slabs=False)
         whole = f"({''.join(f'{self.size(letter.extent)}, ' for letter in output.letters)})"
         at = [

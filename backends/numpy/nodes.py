@@ -111,7 +111,9 @@ def _elementwise(e: Emitter, node: Node) -> None:
     if step is None:
         if not program.steps:
             out, _ = e.allocate(node.output, node)
-            e.line(f"{out}.fill({literal_text(term)})" if isinstance(term, Number) else f"np.copyto({out}, {term})", node)
+            e.line(
+                f"{out}.fill({literal_text(term)})" if isinstance(term, Number) else f"np.copyto({out}, {term})", node
+            )
             return
         return emit_group(e, node, [(v, v) for v in dict.fromkeys(node.inputs)], [node], [node.output])
     step.register, _ = e.allocate(node.output, node, _tensors(node.inputs))
@@ -190,7 +192,9 @@ def emit_group(
         e.plan_line(name, made)
     else:
         e.assign(name, made)
-    arguments = [e.seats[v].text if isinstance(v.type, TensorType) else f"np.asarray({e.seats[v].text})" for v in passed]
+    arguments = [
+        e.seats[v].text if isinstance(v.type, TensorType) else f"np.asarray({e.seats[v].text})" for v in passed
+    ]
     e.line(f"{name}({', '.join([*arguments, *outs])})", node)
 
 
@@ -198,7 +202,15 @@ def _fused_arguments(e: Emitter, name: str, node: Node, passed: Sequence[Value],
     shapes = [e.shape(v.type.sizes) if isinstance(v.type, TensorType) else "()" for v in (*passed, *node.outputs)]
     registers = [dtype_text(dtype) for dtype in kernel.registers]
     constants = [f"({literal_text(Number(d, value=v))}, {dtype_text(d)})" for v, d in kernel.constants]
-    parts = [f"kernel_{name}", shapes[-1], _tuple(shapes), _tuple(registers), _tuple(constants), str(kernel.cost), "scratch"]
+    parts = [
+        f"kernel_{name}",
+        shapes[-1],
+        _tuple(shapes),
+        _tuple(registers),
+        _tuple(constants),
+        str(kernel.cost),
+        "scratch",
+    ]
     return ", ".join(parts)
 
 
@@ -284,5 +296,3 @@ def _sort(e: Emitter, node: Node) -> None:
     axis = normalise_dim(node.op.short, node.attrs["dim"], type_.ndim)
     sort = e.helper("sort_into")
     e.line(f"{sort}({x}, {axis}, {bool(node.attrs['descending'])}, {values}, {places})", node)
-
-

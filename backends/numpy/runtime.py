@@ -18,7 +18,21 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Blocks", "Pool", "Scratch", "arena", "copied", "fused", "inside", "select", "settled", "slabs", "sort_into", "steady", "worker_count"]
+__all__ = [
+    "Blocks",
+    "Pool",
+    "Scratch",
+    "arena",
+    "copied",
+    "fused",
+    "inside",
+    "select",
+    "settled",
+    "slabs",
+    "sort_into",
+    "steady",
+    "worker_count",
+]
 
 BLOCK = 65536  # elements computed at once: they fit the cache, and outlast handing over the interpreter lock
 WORTH_THREADS = 1 << 20  # element operations below which waking another thread costs more than it saves

@@ -12,7 +12,7 @@ from ingot.ir import philox
 from ingot.ir.binding import bind_sizes
 from ingot.ir.block import Block
 from ingot.ir.builder import Builder
-from ingot.ir.dtypes import float32
+from ingot.ir.dtypes import float32, int64
 from ingot.ir.graph import Graph, Value
 from ingot.ir.interpreter import interpret
 from ingot.ir.sizes import var
@@ -116,22 +116,20 @@ def test_a_stack_of_known_length_is_written_in_place(rng):
     x = graph.add_input("x", TensorType(float32, (T, 2)))
     b = Builder(graph)
     zero = b.emit("full", (), {"size": (2,), "value": 0.0, "dtype": float32}).output
-    ones = b.emit("full", (), {"size": (B,), "value": 1.0, "dtype": float32})
-    ones.erase()
+    start = b.emit("full", (), {"size": (1,), "value": 0, "dtype": int64}).output
     count = b.emit("prim::Size", (), {"value": T}).output
 
     def step(b, i, p):
-        index = b.emit("cast", [b.emit("add", [zeros, i]).output], {"dtype": "int64"}).output
+        index = b.emit("add", [start, i]).output
         row = b.emit("select", [b.emit("index_select", [x, index], {"dim": 0}).output], {"dim": 0, "index": 0}).output
         new = b.emit("add", [p, row]).output
         return b.constant(True), new, new
 
-    zeros = b.emit("full", (), {"size": (1,), "value": 0, "dtype": "int64"}).output
     total, running = loop(graph, count, b.constant(True), [zero], step, [TensorType(float32, (T, 2))])
     graph.set_return([total, running])
     found = agree(graph, rows(rng, 5))
-    source = get_backend("numpy").emit(graph).text
-    assert "append" not in source and found[1].shape == (5, 2)
+    work = get_backend("numpy").emit(graph).text.partition("def plan")[0]
+    assert ".append(" not in work and found[1].shape == (5, 2)
 
 
 def test_branches_write_where_the_result_is_wanted(graph, rng):

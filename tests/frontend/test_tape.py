@@ -138,10 +138,10 @@ def test_graph_is_freed_without_the_cyclic_collector():
 
 def test_leaf_hook_replaces_the_gradient():
     x = ingot.ones(2, requires_grad=True)
-    remove = x.register_hook(lambda g: g * 10)
+    handle = x.register_hook(lambda g: g * 10)
     (x * 2).sum().backward()
     assert x.grad.tolist() == [20.0, 20.0]
-    remove()
+    handle.remove()
     x.grad = None
     (x * 2).sum().backward()
     assert x.grad.tolist() == [2.0, 2.0]

@@ -186,6 +186,8 @@ def test_moving():
     z.move_before(h)
     assert list(graph.nodes()) == [z, h, y]
     z.move_before(z)
+    z.move_to(InsertionPoint.before(z))
+    assert list(graph.nodes()) == [z, h, y]
     assert graph.block.terminator is not None
     z.move_before(graph.block.terminator)
     assert list(graph.nodes()) == [h, y, z]
@@ -421,6 +423,15 @@ def test_copies_are_equal_and_independent(rng: np.random.Generator):
         Builder(new).emit("relu", [x])
         assert graph != new
         verify(graph)
+
+
+def test_a_copy_gives_out_the_same_names_from_there_on():
+    graph, x, _, _ = small()
+    builder = Builder(graph)
+    builder.emit("relu", [x])
+    builder.emit("relu", [x]).erase()
+    names = [Builder(g).emit("relu", [g.inputs[0]]).output.name for g in (graph.copy(), graph)]
+    assert names == ["relu_2", "relu_2"]
 
 
 def test_graphs_are_compared_not_hashed():

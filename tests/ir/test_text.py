@@ -370,6 +370,7 @@ graph @f(%x : f32[B, 2], %c : bool) state {%w : f32[2] = "w"} -> (f32[B, 2]):
         ("(%h)", "(%q)", "5:11", ["%q is not defined up to here"]),
         ("-> (%h)", "-> (%hh)", "5:11", ["%hh is not defined", "close names: %h"]),
         ("%y :", "%h :", "3:3", ["%h is defined twice"]),
+        ("%y : f32[B, 2]", "%y : f32[B, 2], %y : f32[B, 2]", "3:19", ["a name is defined twice"]),
         ("%c : bool", "%x : bool", "1:26", ["%x is defined twice"]),
         ("bool)", "bol)", "1:31", ["no type bol", "bool"]),
         ("%x : f32", "%x : f3", "1:15", ["no dtype f3", "f32"]),

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 from ingot.ir.builder import Builder
-from ingot.ir.dtypes import float32
+from ingot.ir.dtypes import float32, int64
 from ingot.ir.errors import VerifyError
 from ingot.ir.graph import Assumption, Graph
 from ingot.ir.insertion import InsertionPoint
 from ingot.ir.node import Node
 from ingot.ir.parser import parse
-from ingot.ir.registry import lookup
+from ingot.ir.registry import all_ops, lookup
+from ingot.ir.schema import REQUIRED, Parameter
 from ingot.ir.sizes import AssumingContext, SizeRelation, use_context, var
-from ingot.ir.types import BOOL, FLOAT, INT, TensorType, TupleType
+from ingot.ir.types import BOOL, FLOAT, INT, KEY, NONE, ListType, OptionalType, TensorType, TupleType
 from ingot.ir.verifier import verify
 from ingot.ir.verifier_types import _agree
 from random_graphs import random_graph
@@ -445,6 +446,38 @@ def test_verifying_changes_nothing(rng: np.random.Generator):
     before = graph.copy()
     verify(graph)
     assert graph == before
+
+
+SAMPLES = {"int": 0, "size": 1, "float": 0.5, "number": 1, "bool": True, "str": "a", "dtype": float32, "constant": 1}
+
+
+def test_no_op_trips_over_types_it_was_not_made_for(rng: np.random.Generator):
+    """Files come from strangers: whatever their nodes look like, the verifier says no in its own words."""
+    scalar, matrix = TensorType(float32, ()), TensorType(int64, (var("B"), 3))
+    types = [INT, FLOAT, BOOL, KEY, NONE, TYPE, scalar, matrix]
+    types += [TupleType((INT, TYPE)), ListType(TYPE), OptionalType(INT)]
+    refusals = 0
+    for op in all_ops():
+        attrs = {p.name: _sample(p) for p in op.schema.attributes}
+        for _ in range(20):
+            graph = Graph("f")
+            count = len(op.schema.inputs) if op.schema.variadic is None else int(rng.integers(0, 4))
+            inputs = [graph.add_input("x", types[int(rng.integers(0, len(types)))]) for _ in range(count)]
+            results = [TYPE] * len(op.schema.outputs)
+            Node(InsertionPoint.end(graph.block), op, inputs, results, ["y"] * len(results), dict(attrs))
+            graph.set_return([])
+            try:
+                verify(graph)
+            except VerifyError:
+                refusals += 1
+    assert refusals > 1000
+
+
+def _sample(parameter: Parameter) -> object:
+    if parameter.default is not REQUIRED:
+        return parameter.default
+    value = SAMPLES[parameter.kind]
+    return value if parameter.count is None else (value,) * (parameter.count or 2)
 
 
 def test_types_agree_by_structure():

@@ -322,7 +322,7 @@ def _graphs() -> dict[str, tuple[bytes, str]]:
         "attribute an array not base64": (attribute("groups", {"array": ["f32", [0], "?"]}), "base64"),
         "attribute an array too large": (attribute("groups", {"array": ["f32", [10**9, 10**9], ""]}), "too large"),
         "attribute no constant": (attribute("groups", {"constant": 99}), "out of range"),
-        "attribute a constant for a number": (attribute("groups", {"constant": 0}), "attributes of other kinds"),
+        "attribute a constant for a number": (attribute("groups", {"constant": 0}), "groups is array("),
         "stride zero": (attribute("stride", [0, 1]), "verifier"),
         "constant a string": (_constant(good, "text"), "holds no number and no tensor"),
         "constant a dtype": (_constant(good, {"dtype": "f32"}), "holds no number and no tensor"),

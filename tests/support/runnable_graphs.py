@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ingot.ir.block import Block
 from ingot.ir.builder import Builder
-from ingot.ir.dtypes import DType, bool_, float32, float64, int64
+from ingot.ir.dtypes import bool_, float32, float64, int64
 from ingot.ir.graph import Graph, Value
 from ingot.ir.sizes import var
 from ingot.ir.types import BOOL, FLOAT, INT, TensorType
@@ -53,7 +53,9 @@ def inputs_for(rng: np.random.Generator, batch: int) -> tuple[list[Any], dict[st
 
 
 class _Maker:
-    def __init__(self, rng: np.random.Generator, nodes: int, flag: Value, count: Value, scale: Value, weight: Value) -> None:
+    def __init__(
+        self, rng: np.random.Generator, nodes: int, flag: Value, count: Value, scale: Value, weight: Value
+    ) -> None:
         self.rng = rng
         self.left = nodes
         self.flag = flag
@@ -75,7 +77,9 @@ class _Maker:
             if kind < 0.3:
                 rows.append(b.emit(str(self.rng.choice(UNARY)), [self.pick(rows)]).output)
             elif kind < 0.55:
-                rows.append(self.bounded(b, b.emit(str(self.rng.choice(BINARY)), [self.pick(rows), self.other(b, rows)]).output))
+                rows.append(
+                    self.bounded(b, b.emit(str(self.rng.choice(BINARY)), [self.pick(rows), self.other(b, rows)]).output)
+                )
             elif kind < 0.65:
                 rows.append(self.choice(b, rows))
             elif kind < 0.8:
@@ -159,5 +163,3 @@ class _Maker:
         if stacked:
             found.append(b.emit("sum", [made.outputs[-1]], {"dim": (0,)}).output)
         return found
-
-
