@@ -137,7 +137,9 @@ def _function(name: str) -> _Any:
 
 def __dir__() -> list[str]:
     ops = [op.short for op in _registry.all_ops() if op.name.startswith("ingot::")]
-    return sorted({*globals(), *_DEEPER, *_FOLDERS, "load", "Program", *_functions.FUNCTIONS, *_derived.FUNCTIONS, *ops})
+    return sorted(
+        {*globals(), *_DEEPER, *_FOLDERS, "load", "Program", *_functions.FUNCTIONS, *_derived.FUNCTIONS, *ops}
+    )
 
 
 __all__ = [

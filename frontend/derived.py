@@ -69,8 +69,8 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
             f"div: rounding_mode is {rounding_mode!r}", expected="None, 'floor' or 'trunc'", location=here()
         )
     quotient = EAGER.trunc(EAGER.div(input, other))
-    whole = [x.dtype.kind != "float" if isinstance(x, TensorBase) else isinstance(x, int) for x in (input, other)]
-    return EAGER.cast(quotient, dtype=EAGER.floor_divide(input, other).dtype) if all(whole) else quotient
+    wanted = EAGER.floor_divide(input, other).dtype  # integers stay integers
+    return quotient if wanted.is_floating_point else EAGER.cast(quotient, dtype=wanted)
 
 
 def clamp_min(input: Any, min: Any) -> Any:
@@ -221,9 +221,7 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 
 def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
     """Where elements are equal, or within `atol + rtol * abs(other)` of each other."""
-    near = EAGER.logical_and(
-        EAGER.abs(input - other) <= atol + rtol * EAGER.abs(other), EAGER.isfinite(input - other)
-    )
+    near = EAGER.logical_and(EAGER.abs(input - other) <= atol + rtol * EAGER.abs(other), EAGER.isfinite(input - other))
     found = EAGER.logical_or(near, input == other)
     if equal_nan:
         found = EAGER.logical_or(found, EAGER.logical_and(EAGER.isnan(input), EAGER.isnan(other)))

@@ -254,7 +254,7 @@ def _check(p: Parameter) -> str:
 
 def _unwrap(op: Op, value: Any) -> tuple[Any, Any, Any]:
     """A value as (operand, array or number, tape node)."""
-    if value is None or isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, int, float)) or (value is None and any(p.optional for p in op.schema.inputs)):
         return value, value, None
     if not isinstance(value, TensorBase):
         value = as_operand(op, value)

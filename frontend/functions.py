@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +15,8 @@ import numpy as np
 from ..ir import dtypes
 from ..ir.arrays import is_array, to_device
 from ..ir.dtypes import DType, get_default_dtype
-from ..ir.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
+from ..ir.errors import ArgumentError, DTypeError, IngotError, ShapeError, UnsupportedError
+from ..ir.families import normalise_dim
 from ..ir.locations import here
 from .devices import check_device, device_of
 from .devices import device as Device
@@ -61,6 +62,8 @@ def _from_python(data: Any, dtype: Any) -> np.ndarray:
         raise ShapeError(f"tensor: {error}", location=here(), advice="rows must have equal lengths") from None
     if found.dtype.kind == "O" or found.dtype.kind in "USM":
         raise DTypeError(f"tensor: cannot hold {type(data).__name__} {data!r:.60}", location=here())
+    if dtype is None and _holds_tensors(data):
+        return found.astype(functools.reduce(dtypes.promote, _leaf_dtypes(data)).np)
     if dtype is None and found.dtype == np.float64 and not _holds_arrays(data):
         return found.astype(get_default_dtype().np)
     return found
@@ -104,6 +107,14 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 
 def _holds_tensors(data: Any) -> bool:
     return isinstance(data, TensorBase) or (isinstance(data, (list, tuple)) and any(map(_holds_tensors, data)))
+
+
+def _leaf_dtypes(data: Any) -> Iterator[DType]:
+    if isinstance(data, (list, tuple)):
+        for item in data:
+            yield from _leaf_dtypes(item)
+    else:
+        yield DType.of(data._array.dtype if isinstance(data, TensorBase) else as_array(data).dtype)
 
 
 def _stacked(data: Any) -> Any:
@@ -163,9 +174,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     tensor([7, 7])
     """
     check_device(device)
-    found = EAGER.full(
-        _sizes((size,)), fill_value, DType.of(dtype) if dtype is not None else DType.of(type(fill_value))
-    )
+    found = EAGER.full(_sizes((size,)), fill_value, _checked_dtype(type(fill_value) if dtype is None else dtype))
     return found.requires_grad_() if requires_grad else found
 
 
@@ -232,9 +241,10 @@ def to(input: Any, *args: Any, dtype: Any = None, device: Any = None) -> Any:
             dtype = arg
     if device is not None:
         input = _on(input, device)
-    if dtype is None or DType.of(dtype) is input.dtype:
+    if dtype is None or dtype is input.dtype:
         return input
-    return EAGER.cast(input, dtype=DType.of(dtype))
+    wanted = _checked_dtype(dtype)
+    return input if wanted is input.dtype else EAGER.cast(input, dtype=wanted)
 
 
 def _on(input: Any, wanted: Any) -> Any:
@@ -293,12 +303,31 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     return EAGER.sub(input, other if alpha == 1 else EAGER.mul(other, alpha))
 
 
+def checked_dim(name: str, dim: int, ndim: int) -> int:
+    """A dimension counted from the front.
+
+    Raises:
+        IndexOutOfRange: when there is none such.
+    """
+    try:
+        return normalise_dim(name, dim, ndim)
+    except IngotError as error:
+        raise error.located(here()) from None
+
+
+def _checked_dtype(dtype: Any) -> DType:
+    try:
+        return DType.of(dtype)
+    except IngotError as error:
+        raise error.located(here()) from None
+
+
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Several neighbouring dimensions as one."""
     ndim = input.ndim
     if ndim == 0:
         return EAGER.reshape(input, (1,))
-    first, last = start_dim % ndim, end_dim % ndim
+    first, last = checked_dim("flatten", start_dim, ndim), checked_dim("flatten", end_dim, ndim)
     shape = tuple(input.shape)
     merged: Any = 1
     for size in shape[first : last + 1]:
@@ -312,7 +341,7 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
     Raises:
         ShapeError: when the sizes do not add up. ArgumentError: for a size that is not positive.
     """
-    total = input.shape[dim]
+    total = input.shape[checked_dim("split", dim, input.ndim)]
     if isinstance(split_size_or_sections, (list, tuple)):
         sections = list(split_size_or_sections)
         if sum(sections) != total:
@@ -344,12 +373,13 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """
     if chunks < 1:
         raise ArgumentError("chunk: the number of pieces is not positive", found=str(chunks), location=here())
-    size = (input.shape[dim] + chunks - 1) // chunks
+    size = (input.shape[checked_dim("chunk", dim, input.ndim)] + chunks - 1) // chunks
     return split(input, size if size > 0 else 1, dim)
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """Views of every index along a dimension."""
+    dim = checked_dim("unbind", dim, input.ndim)
     return tuple(EAGER.select(input, dim, i) for i in range(int(input.shape[dim])))
 
 
@@ -472,8 +502,5 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "swapdims": transpose,
     "transpose": transpose,
     "is_tensor": is_tensor,
-    **{
-        name: METHODS[name]
-        for name in ("add", "sub", "flatten", "split", "chunk", "unbind", "allclose", "equal")
-    },
+    **{name: METHODS[name] for name in ("add", "sub", "flatten", "split", "chunk", "unbind", "allclose", "equal")},
 }

@@ -31,7 +31,8 @@ def get(tensor: Tensor, index: Any) -> Any:
     """`tensor[index]`."""
     items = index if index.__class__ is tuple else (index,)
     for item in items:
-        if item.__class__ not in _BASIC:
+        kind = item.__class__
+        if kind not in _BASIC or (kind is slice and item.step is not None and item.step < 1):
             break
     else:
         if mode.tracer is None:

@@ -416,7 +416,8 @@ class Tensor(TensorBase, Operators):
     def transpose(self, dim0: int, dim1: int) -> Tensor:
         """Two dimensions swapped; a view."""
         order = list(range(self.ndim))
-        order[dim0], order[dim1] = order[dim1], order[dim0]
+        first, second = (functions.checked_dim("transpose", d, self.ndim) for d in (dim0, dim1))
+        order[first], order[second] = second, first
         return EAGER.permute(self, tuple(order))
 
     def t(self) -> Tensor:

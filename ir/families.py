@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .algebra import TYPES, Proxy, run_raw, type_of
-from .arrays import algebra_of, namespace, quiet_reset, quiet_set
+from .arrays import algebra_of, namespace, quiet_reset, quiet_set, workspace
 from .dtypes import DType, bfloat16, bool_, get_default_dtype, int64, result_dtype
 from .errors import DTypeError, IndexOutOfRange, ShapeError
 from .graph_sizes import bounds_in
@@ -360,7 +360,7 @@ def nest(signature: str, *, kind: str = "nest", **facts: Any) -> Callable[[Calla
                 quiet_reset(token)
             return found[0] if len(found) == 1 else found
 
-        kernel = reference if fast is None else _fast_kernel(schema.name, fast, infer)
+        kernel = reference if fast is None else _fast_kernel(schema.name, fast, infer, facts.get("scratch"))
         doc = facts.pop("doc", None) or function.__doc__ or ""
         op = _register(kind, signature, infer, kernel, {"body": function, "doc": doc, **facts})
         op.extras["reference"] = reference
@@ -387,7 +387,7 @@ def _check_tensor(schema: Schema, name: str, optional: bool, type_: Any) -> None
             raise DTypeError(f"{schema.name}: {name} is {item}, not a tensor", expected=schema.text)
 
 
-def _fast_kernel(name: str, fast: Callable[..., Any], infer: Infer) -> Callable[..., Any]:
+def _fast_kernel(name: str, fast: Callable[..., Any], infer: Infer, scratch: Any) -> Callable[..., Any]:
     """A kernel that trusts its operands, and on any failure lets the type rule say what is wrong with them."""
 
     def kernel(*arrays: Any, **attrs: Any) -> Any:
@@ -395,6 +395,8 @@ def _fast_kernel(name: str, fast: Callable[..., Any], infer: Infer) -> Callable[
         xp = np if type(first) is np.ndarray else namespace(*arrays)
         token = quiet_set()
         try:
+            if scratch is not None and xp is np:
+                return fast(xp, *arrays, **attrs, scratch=workspace)
             return fast(xp, *arrays, **attrs)
         except (ValueError, TypeError, IndexError, ArithmeticError) as error:
             infer([type_of(a) for a in arrays], attrs)
@@ -485,7 +487,7 @@ def composite(signature: str, **facts: Any) -> Callable[[Callable[..., Any]], Op
         def decomposed(*inputs: Any, **attrs: Any) -> Any:
             return run_raw(op, inputs, attrs)
 
-        kernel = own or (decomposed if fast is None else _fast_kernel(schema.name, fast, infer))
+        kernel = own or (decomposed if fast is None else _fast_kernel(schema.name, fast, infer, facts.get("scratch")))
         facts.setdefault("grad", {})
         facts.setdefault("onnx", NotExportable("it is exported as its decomposition"))
         op = _register(

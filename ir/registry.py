@@ -55,7 +55,8 @@ class Op:
             several outputs. It may return a view for ops with `view` set, and never changes its operands.
         body: what the family is about: the scalar body, the nest function or the decomposition.
         fast: the optional quick array kernel, `fast(np, *inputs, out=None, scratch=None, **attrs)`.
-        scratch: buffers that `fast` can use again: types and attributes to a tuple of tensor types.
+        scratch: buffers that `fast` can use again: types and attributes to a tuple of tensor types. Eager kernels hand
+            `fast` the function `arrays.workspace` instead of a tuple.
         grad: input name to gradient function, or why there is none. A tuple of names shares one function, which
             returns a gradient for each; see `gradient`.
         onnx: the ONNX form, or why there is none.

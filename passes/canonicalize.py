@@ -104,7 +104,7 @@ def _known_condition(rewriter: Rewriter, node: Node) -> bool:
 def _same_in_both(rewriter: Rewriter, node: Node) -> bool:
     """An output of an If for which both blocks yield the same value from outside is that value."""
     changed = False
-    first, second = (block.returns for block in node.blocks)
+    first, second = [block.returns for block in node.blocks]
     for output, a, b in zip(node.outputs, first, second, strict=True):
         if a is b and output.use_count and a.type == output.type and permit("same in both branches", node):
             rewriter.replace(output, a)

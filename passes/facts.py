@@ -137,7 +137,11 @@ def is_removable(node: Node) -> bool:
     Not so for a node without outputs, which is there for what it does (`prim::Bind`), nor for one that may bind a
     size variable, which others can name without using an output.
     """
-    return bool(node.outputs) and node.block is not None and next(bound_variables(node), None) is None
+    if not node.outputs or node.block is None:
+        return False
+    if not node.blocks and not any(type_names(output.type) for output in node.outputs):
+        return True
+    return next(bound_variables(node), None) is None
 
 
 def bound_variables(node: Node) -> Iterator[tuple[str, Node | Value]]:
@@ -169,7 +173,7 @@ def _attribute_names(node: Node) -> set[str]:
 
 @lru_cache(maxsize=65536)
 def type_names(type_: Type) -> tuple[str, ...]:
-    """The names of the size variables in a type."""
+    """The names of the size variables in a type, each once."""
     return tuple(dict.fromkeys(map(str, size_variables(type_))))
 
 

@@ -13,7 +13,7 @@ from ..ir.errors import IngotError
 from ..ir.gc_pause import paused_gc
 from ..ir.graph import Graph
 from ..ir.sizes import SizeContext, use_context
-from .instruments import Instrument, from_environment, watching
+from .instruments import Instrument, Reproducer, from_environment, watching
 from .pipeline import Pipeline, Stage, parse_pipeline
 from .registered import register_pass
 
@@ -64,19 +64,21 @@ def _run_stage(graph: Graph, rest: Pipeline, watchers: Sequence[Instrument]) -> 
         for watcher in watchers:
             watcher.after(graph, stage, changed)
     except Exception as error:
-        _say_where(error, stage, graph)
+        _say_where(error, stage, graph, watchers)
         for watcher in watchers:
             watcher.failed(graph, stage, error)
         raise
     return changed
 
 
-def _say_where(error: Exception, stage: Stage, graph: Graph) -> None:
+def _say_where(error: Exception, stage: Stage, graph: Graph, watchers: Sequence[Instrument]) -> None:
     where = f"in pass {stage} on @{graph.name}"
     if isinstance(error, IngotError):
         error.context = f"{error.context}, {where}" if error.context else where
     else:
         error.add_note(where)
+        if not any(isinstance(watcher, Reproducer) for watcher in watchers):
+            error.add_note("set INGOT_DEBUG=repro=DIR to get a file that makes it fail again")
 
 
 def assumed(graph: Graph) -> AbstractContextManager[Any]:

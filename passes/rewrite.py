@@ -25,7 +25,6 @@ from ..ir.builder import Builder
 from ..ir.errors import ArgumentError, DTypeError, IngotError, ShapeError
 from ..ir.graph import Graph, InsertionPoint, Node, Value
 from ..ir.graph_algebra import GraphAlgebra
-from ..ir.locations import Location
 from ..ir.registry import Op
 from .changes import permit, refused
 from .facts import is_removable
@@ -125,6 +124,7 @@ class Rewriter:
         self.natives = tuple(natives)
         self.memo: dict[Any, Any] = {}
         self.changes = 0
+        self._algebra = _Frugal(Builder(graph))
         self._plans: dict[Op, _Plan | None] = {}
         self._waiting: deque[Node] = deque()
         self._queued: set[Node] = set()
@@ -183,7 +183,8 @@ class Rewriter:
         if reason is not None:
             refused(each.name, found.root, reason)
             return False
-        F = self.algebra(found.root, found.nodes[1:])
+        F = self._algebra
+        F.begin(found.root, found.nodes[1:])
         arguments = [found if name == "m" else _operand(F, getattr(found, name)) for name in each.takes]
         try:
             new = F.value(each.after(F, *arguments))
@@ -203,16 +204,7 @@ class Rewriter:
             refused(each.name, found.root, reason)
         return False
 
-    # -- for natives
-
-    def algebra(self, node: Node, known: Sequence[Node] = ()) -> GraphAlgebra:
-        """The algebra that writes nodes in front of `node`, at its place in the user's source.
-
-        Args:
-            known: nodes in front of it, to be used again instead of being written anew.
-        """
-        builder = Builder(self.graph, InsertionPoint.before(node))
-        return _Frugal(builder, node.location, node.path, known)
+    # -- for natives too
 
     def revisit(self, node: Node) -> None:
         """Look at a node (again) before the end."""
@@ -260,21 +252,36 @@ class Rewriter:
 
 
 class _Frugal(GraphAlgebra):
-    """Writes nodes, but for calls that a known node makes already."""
+    """Writes nodes, but for calls that a known node makes already. One serves for all rules in turn."""
 
-    def __init__(self, builder: Builder, location: Location | None, path: str, known: Sequence[Node]) -> None:
-        super().__init__(builder, location, path)
+    known: Sequence[Node] = ()
+
+    def begin(self, root: Node, known: Sequence[Node]) -> None:
+        """Write in front of `root` from now on, as coming from its place in the user's source.
+
+        Args:
+            known: nodes in front of it, to be used again instead of being written anew.
+        """
+        self.builder.point = InsertionPoint.before(root)
+        self.location, self.path = root.location, root.path
         self.known = known
+        self.made = []
 
     def apply(self, op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
         for node in self.known:
-            if node.op is op and len(node.outputs) == 1 and self._makes(node, inputs, attrs):
+            if node.op is op and len(node.outputs) == 1 and _makes(node, inputs, attrs):
                 return self.proxy(node.output)
         return super().apply(op, inputs, attrs)
 
-    def _makes(self, node: Node, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> bool:
-        same = all(isinstance(x, Proxy) and x.value is y for x, y in zip(inputs, node.inputs, strict=True))
-        return same and all(same_attribute(node.attrs.get(name), value) for name, value in attrs.items())
+
+def _makes(node: Node, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> bool:
+    """Whether a node is the call of its op with these inputs and attributes."""
+    if len(inputs) != len(node.inputs):
+        return False
+    for given, value in zip(inputs, node.inputs, strict=True):
+        if not isinstance(given, Proxy) or given.value is not value:
+            return False
+    return all(same_attribute(node.attrs.get(name), value) for name, value in attrs.items())
 
 
 def _operand(F: GraphAlgebra, found: Any) -> Any:

@@ -141,10 +141,9 @@ class Embedder:
         if owner in self._names:
             return self._names[owner]
         if module is errors:
-            self.pieces[name] = _ERROR_CLASS.format(
-                name=self._take(owner, name), base=_ERROR_BASES.get(name, "ValueError")
-            )
-            return self._names[owner]
+            found = self._take(owner, name)
+            self.pieces[found] = _ERROR_CLASS.format(name=found, base=_ERROR_BASES.get(name, "ValueError"))
+            return found
         if module is dtypes:
             return self._dtype(name)
         statement = statements(module).get(name)

@@ -58,7 +58,7 @@ def node_terms(program: Program, node: Node, terms: Mapping[Value, Term], size: 
     types = [value.type for value in node.inputs]
     tree = elementwise_tree(node.op, types, node.attrs)
     common = elementwise_dtype(node.op, types) if node.op.promotes else None
-    operands = []
+    operands: list[Term] = []
     for parameter, value, type_ in zip(node.op.schema.inputs, node.inputs, types, strict=True):
         own = type_.dtype if isinstance(type_, (TensorType, ScalarType)) else float32
         wanted = common if common is not None and parameter.name in node.op.promotes else own
@@ -198,8 +198,8 @@ def fused_kernel(
         terms[node.output] = node_terms(program, node, terms, size)
     ends = [terms[value] for value in outputs]
     # An operand that is handed out as it is, is copied by a step like any other: its memory may be another output's.
-    ends = [end if isinstance(end, Result) else program.add("cast", (end,), end.dtype) for end in ends]
-    finished = [Output(out, end, _last_read(program, out)) for out, end in zip(outs, ends, strict=True)]
+    results = [end if isinstance(end, Result) else program.add("cast", (end,), end.dtype) for end in ends]
+    finished = [Output(out, end, _last_read(program, out)) for out, end in zip(outs, results, strict=True)]
     return _Writer(name, program, function).write(parameters, finished)
 
 

@@ -135,7 +135,8 @@ class _Writer:
             return None
         letters = (*output.letters, *output.over)
         axes = {letter: axis for axis, letter in enumerate(letters)}
-        arguments, used = [], set()
+        arguments: list[str] = []
+        used: set[Expr] = set()
         for factor in body.args:
             if not isinstance(factor, Read) or not self._plain(factor, axes):
                 return None

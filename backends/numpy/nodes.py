@@ -109,12 +109,9 @@ def _elementwise(e: Emitter, node: Node) -> None:
         return _same(e, node, term)
     step = single_step(program, term)
     if step is None:
-        if not program.steps:
+        if isinstance(term, Number):
             out, _ = e.allocate(node.output, node)
-            e.line(
-                f"{out}.fill({literal_text(term)})" if isinstance(term, Number) else f"np.copyto({out}, {term})", node
-            )
-            return
+            return e.line(f"{out}.fill({literal_text(term)})", node)
         return emit_group(e, node, [(v, v) for v in dict.fromkeys(node.inputs)], [node], [node.output])
     step.register, _ = e.allocate(node.output, node, _tensors(node.inputs))
 

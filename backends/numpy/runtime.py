@@ -314,7 +314,7 @@ class Blocks:
         if self.even and all(x.flags.c_contiguous for x, whole in zip(operands, self.whole, strict=True) if whole):
             cut = self.line
             operands = tuple([x.reshape(-1) for x in operands])
-        waiting = list(range(len(cut.ranges) - 1, -1, -1))
+        waiting = list(range(len(cut.parts) - 1, -1, -1))
         helpers = min(self.threads, len(waiting)) - 1
         futures = [Pool.submit(self.help, i + 1, cut, operands, waiting) for i in range(helpers)]
         self.work(0, cut, operands, waiting)
@@ -332,11 +332,10 @@ class Blocks:
         own = self.own(thread, cut)
         while True:
             try:
-                i = waiting.pop()
+                keys, rows = cut.parts[waiting.pop()]
             except IndexError:
                 return
-            part = [x[key] for x, key in zip(operands, cut.keys(i), strict=True)]
-            rows = cut.ranges[i][1] - cut.ranges[i][0]
+            part = [x[key] for x, key in zip(operands, keys, strict=True)]
             self.kernel(*(own if rows == cut.block[0] else [x[:rows] for x in own]), *part)
 
     def own(self, thread: int, cut: Cut) -> list[Any]:
@@ -358,7 +357,7 @@ class Cut:
 
     Attributes:
         block: the shape of a whole block.
-        ranges: of each block, (start, stop) and the leading indices.
+        parts: of each block, what to index each operand with, and its length.
     """
 
     def __init__(self, shape: tuple[int, ...], operands: Sequence[tuple[int, ...]], threads: int) -> None:
@@ -371,24 +370,20 @@ class Cut:
             count = -(-count // threads) * threads
         step = -(-n // count)
         self.shape = shape
-        self.axis = axis
         self.block = (step, *shape[axis + 1 :])
-        leading = list(product(*map(range, shape[:axis])))
-        self.ranges = [(start, min(start + step, n), at) for at in leading for start in range(0, n, step)]
-        self.operands = operands
+        self.parts: list[tuple[list[Any], int]] = []
+        for leading in product(*map(range, shape[:axis])):
+            for start in range(0, n, step):
+                stop = min(start + step, n)
+                keys = {operand: self.key(operand, (*leading, slice(start, stop))) for operand in dict.fromkeys(operands)}
+                self.parts.append(([keys[operand] for operand in operands], stop - start))
 
-    def keys(self, i: int) -> list[Any]:
-        """What to index each operand with to get its part of block `i`."""
-        start, stop, at = self.ranges[i]
-        return [self.key(shape, start, stop, at) for shape in self.operands]
-
-    def key(self, shape: tuple[int, ...], start: int, stop: int, at: tuple[int, ...]) -> Any:
-        absent = len(self.shape) - len(shape)
+    def key(self, operand: tuple[int, ...], at: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What to index an operand of some shape with to get its part of the block at `at`."""
+        absent = len(self.shape) - len(operand)
         found: list[Any] = []
-        for axis in range(absent, self.axis + 1):
-            single = shape[axis - absent] == 1 != self.shape[axis]
-            if axis < self.axis:
-                found.append(0 if single else at[axis])
-            else:
-                found.append(slice(None) if single else slice(start, stop))
+        for axis in range(absent, len(at)):
+            single = operand[axis - absent] == 1 != self.shape[axis]
+            whole: Any = slice(None) if isinstance(at[axis], slice) else 0
+            found.append(whole if single else at[axis])
         return tuple(found)

@@ -70,8 +70,8 @@ def view_facts(node: Node, sizes: Mapping[str, int] | None) -> ViewFacts:
         assert isinstance(read, Read)
         base = types[read.operand]
         assert isinstance(base, TensorType)
-        shape = [int(letter.extent) for letter in output.letters]
-        facts = _facts(read, output.letters, shape, [int(size) for size in base.sizes], sizes)
+        shape = [evaluate(letter.extent, {}) for letter in output.letters]
+        facts = _facts(read, output.letters, shape, [evaluate(size, {}) for size in base.sizes], sizes)
         return facts if _same_for_all_sizes(node) else ViewFacts(False, facts.by_strides)
     except (IngotError, AssertionError, ValueError):
         return careful

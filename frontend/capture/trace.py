@@ -70,7 +70,7 @@ def trace(
     bound = _bind(func, tuple(args), dict(example_kwarg_inputs or {}))
     shapes = _shapes_by_name(dynamic_shapes, bound)
     modules, names = _reachable_state(func)
-    attributes = Attributes((path, module) for path, module in modules.values())
+    attributes = Attributes(modules.values(), _roots(func), func)
     tracer = Tracer(name, names)
     tracer.name_modules({key: path for key, (path, _) in modules.items()})
     tensors, trees, examples = _make_inputs(tracer, bound, shapes)

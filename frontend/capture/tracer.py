@@ -9,7 +9,7 @@ values, so dynamic sizes stay symbolic. A tensor that the program did not get as
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -114,12 +114,12 @@ class Tracer:
             self.graph.remove_state(key)
 
     def replace(self, path: str, old: Any, new: Any) -> None:
-        """Note that a module's attribute, which held `old`, holds `new` at the end of the run.
+        """Note that a name from outside, which stood for `old`, stands for `new` at the end of the run.
 
         Raises:
             CaptureError: when the program has read the old tensor, and the new one cannot be the next call's.
         """
-        is_state = old is not None and (self.has_read(old) or id(old) in self.names)
+        is_state = isinstance(old, TensorBase) and (self.has_read(old) or id(old) in self.names)
         if is_state and isinstance(new, TensorBase) and self.value_of(old).type == self.value_of(new).type:
             self.replace_at_end(old, new)
             return
@@ -134,8 +134,9 @@ class Tracer:
                 context=self.context,
                 advice="take it as an argument and return the new value",
             )
+        what = "a tensor" if isinstance(new, TensorBase) else repr(new)
         self.ledger.append(
-            LedgerEntry("value", f"{path} was set to a tensor; the program returns it to nobody", location)
+            LedgerEntry("value", f"{path} was set to {what}, which calls of the program do not do", location)
         )
 
     def _refuse_shared_memory(self) -> None:
@@ -144,18 +145,19 @@ class Tracer:
         Raises:
             CaptureError: when one is.
         """
-        for base, location in self._written:
-            for key, tensor, _ in self._externals.values():
-                if tensor is base or not np.may_share_memory(base._array, tensor._array):
-                    continue
-                raise CaptureError(
-                    "the program changes a tensor in place that shares its memory with other state",
-                    expected="memory that one tensor owns, and others view",
-                    found=f"{self._externals[id(base)][0]!r} and {key!r}",
-                    location=location,
-                    context=self.context,
-                    advice="clone() one of them where it is made",
-                )
+        lines = {id(base): location for base, location in self._written}
+        for group in _sharing([(key, tensor) for key, tensor, _ in self._externals.values()] if lines else []):
+            written = [lines[id(tensor)] for _, tensor in group if id(tensor) in lines]
+            if not written:
+                continue
+            raise CaptureError(
+                "the program changes a tensor in place that shares its memory with other state",
+                expected="memory that one tensor owns, and others view",
+                found=" and ".join(repr(key) for key in sorted(key for key, _ in group)),
+                location=written[0],
+                context=self.context,
+                advice="clone() one of them where it is made",
+            )
 
     def builder_at_start(self) -> Builder:
         """A builder that puts nodes before all others."""
@@ -205,7 +207,11 @@ class Tracer:
         """A reshape that copies at some sizes and not at others must not be written through."""
         for view_ref, source_ref in self._perhaps_views:
             view, source = view_ref(), source_ref()
-            if view is None or source is None or (base is not source and base is not (view if view._base is None else view._base)):
+            if (
+                view is None
+                or source is None
+                or (base is not source and base is not (view if view._base is None else view._base))
+            ):
                 continue
             raise CaptureError(
                 "the program changes a reshaped tensor, or its origin, in place",
@@ -358,7 +364,9 @@ class Tracer:
             output._trace = (self, value, constant)
         if op is _RESHAPE and self._may_copy(inputs[0], values[0].type):
             source = inputs[0]
-            self._perhaps_views.append((weakref.ref(outputs[0]), weakref.ref(source if source._base is None else source._base)))
+            self._perhaps_views.append(
+                (weakref.ref(outputs[0]), weakref.ref(source if source._base is None else source._base))
+            )
         if op.view and outputs[0]._base is not None:
             self._relink(outputs[0], inputs[0], op, symbolic)
         if with_grad and any(isinstance(x, TensorBase) and x._node is not None for x in inputs):
@@ -459,6 +467,36 @@ class Tracer:
                     here(),
                 )
             )
+
+
+def _sharing(named: Sequence[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:
+    """The groups of tensors whose memory overlaps, each tensor with its name."""
+    spans = sorted(
+        ((*_span(tensor._array), key, tensor) for key, tensor in named if tensor._array.size), key=lambda span: span[:2]
+    )
+    group: list[tuple[str, Any]] = []
+    end = 0
+    for low, high, key, tensor in spans:
+        if group and low >= end:
+            if len(group) > 1:
+                yield group
+            group = []
+        group.append((key, tensor))
+        end = max(end, high)
+    if len(group) > 1:
+        yield group
+
+
+def _span(array: Any) -> tuple[int, int]:
+    """Where an array's memory begins and ends."""
+    if isinstance(array, np.ndarray):
+        return np.lib.array_utils.byte_bounds(array)
+    return array.data.ptr, array.data.ptr + array.nbytes
+
+
+def _owner(tensor: Any) -> Any:
+    """The tensor that a view views; any other tensor itself."""
+    return tensor if tensor._base is None else tensor._base
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

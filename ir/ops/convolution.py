@@ -1,33 +1,33 @@
 """Convolution in two dimensions and its two gradients, each an op that can be differentiated again.
 
-The kernels gather the windows into columns and leave the arithmetic to one product of matrices per group.
+Quick kernels for arrays are in `convolution_kernels`.
 Layouts: input (N, C, H, W), weight (O, C/groups, kernel height, kernel width), output (N, O, H', W').
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ArgumentError, ExportError
 from ..families import composite, nest
 from ..nest import as_index
-from ..sizes import Size, ask, equal, product
-from ..types import TensorType
+from ..sizes import Size, ask, equal
 from .checks import require, require_equal, require_same_dtype
+from .convolution_kernels import (
+    conv2d_fast,
+    conv2d_input_grad_fast,
+    conv2d_weight_grad_fast,
+    convolution2d_fast,
+    forward_scratch,
+    input_grad_scratch,
+    weight_grad_scratch,
+    window_count,
+)
 
-__all__ = ["window_count"]
+__all__: list[str] = []
 
 _OPTIONS = "stride: int[2] = 1, padding: int[2] = 0, dilation: int[2] = 1, groups: int = 1"
-
-
-def window_count(size: Size, kernel: Size, stride: int, padding: int, dilation: int) -> Size:
-    """How many windows fit into a dimension.
-
-    >>> window_count(28, 3, 1, 1, 1)
-    28
-    """
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
 def _check_windows(n: Any, sizes: Sequence[Size], kernel: Sequence[Size], attrs: Any) -> tuple[Size, Size]:
@@ -57,253 +57,6 @@ def _check_layout(n: Any, **operands: Any) -> None:
     require_same_dtype(n.op, **operands)
 
 
-# ------------------------------------------------------------------------------------------------- kernels
-
-
-def _wide(np: Any, x: Any) -> Any:
-    """The dtype that sums are made in: float32 for halves."""
-    return np.float32 if x.dtype.itemsize == 2 else x.dtype
-
-
-def _buffer(np: Any, scratch: Any, place: Any, shape: Any, dtype: Any) -> Any:
-    """An array of the given sizes, in scratch memory where there is some."""
-    if not scratch:
-        return np.empty(shape, dtype)
-    return scratch[place].reshape(shape)
-
-
-def _counts(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Any:
-    return [(x.shape[2 + i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)]
-
-
-def _gathers_rows(channels: Any, kernel: Any, counts: Any, stride: Any, groups: Any) -> Any:
-    """Whether windows are gathered as rows with the channels innermost. What is copied at a time is then a row of a
-    window, else a row of the output: the longer one is faster."""
-    return groups == 1 and channels * kernel[1] >= (counts[1] if stride[1] == 1 else 2)
-
-
-def _rows(np: Any, x: Any, kernel: Any, counts: Any, stride: Any, padding: Any, dilation: Any, scratch: Any) -> Any:
-    """All windows as rows: (N*H'*W', kh*kw*C)."""
-    n, c, h, w = x.shape
-    (kh, kw), (oh, ow), (sh, sw), (ph, pw), (dh, dw) = kernel, counts, stride, padding, dilation
-    wide = _buffer(np, scratch, 0, (n, h + 2 * ph, w + 2 * pw, c), _wide(np, x))
-    if ph or pw:
-        wide.fill(0)
-    wide[:, ph : ph + h, pw : pw + w] = x.transpose(0, 2, 3, 1)
-    by_image, by_row, by_column, by_channel = wide.strides
-    windows = np.lib.stride_tricks.as_strided(
-        wide,
-        (n, oh, ow, kh, kw, c),
-        (by_image, sh * by_row, sw * by_column, dh * by_row, dw * by_column, by_channel),
-    )
-    found = _buffer(np, scratch, 1, windows.shape, wide.dtype)
-    found[...] = windows
-    return found.reshape(n * oh * ow, kh * kw * c)
-
-
-def _stacks(
-    np: Any, x: Any, kernel: Any, counts: Any, stride: Any, padding: Any, dilation: Any, groups: Any, scratch: Any
-) -> Any:
-    """All windows as a stack of columns, one for every image and group: (N, groups, C/groups*kh*kw, H'*W')."""
-    n, c, h, w = x.shape
-    (kh, kw), (oh, ow), (sh, sw), (ph, pw), (dh, dw) = kernel, counts, stride, padding, dilation
-    depth = c // groups * kh * kw
-    wide = x.astype(_wide(np, x), copy=False)
-    if _is_pointwise(kernel, stride, padding):
-        return wide.reshape(n, groups, depth, oh * ow)
-    if ph or pw:
-        wide = _buffer(np, scratch, 0, (n, c, h + 2 * ph, w + 2 * pw), _wide(np, x))
-        wide.fill(0)
-        wide[:, :, ph : ph + h, pw : pw + w] = x
-    found = _buffer(np, scratch, 1, (n, c, kh, kw, oh, ow), _wide(np, x))
-    for i in range(kh):
-        for j in range(kw):
-            top, left = i * dh, j * dw
-            found[:, :, i, j] = wide[:, :, top : top + sh * (oh - 1) + 1 : sh, left : left + sw * (ow - 1) + 1 : sw]
-    return found.reshape(n, groups, depth, oh * ow)
-
-
-def _is_pointwise(kernel: Any, stride: Any, padding: Any) -> Any:
-    """Whether every window is one element, and every element a window: nothing is gathered."""
-    return tuple(kernel) == (1, 1) and tuple(stride) == (1, 1) and tuple(padding) == (0, 0)
-
-
-def _finished(np: Any, found: Any, b: Any, dtype: Any, out: Any) -> Any:
-    """The product plus the bias, in the layout and dtype of the output."""
-    if out is None:
-        out = np.empty(found.shape, dtype)
-    if b is None:
-        if out is not found:
-            out[...] = found
-    elif dtype == found.dtype:
-        np.add(found, b[:, None, None], out=out)
-    else:
-        out[...] = found + b.astype(found.dtype)[:, None, None]
-    return out
-
-
-def _forward(
-    np: Any, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: Any, out: Any, scratch: Any
-) -> Any:
-    if x.ndim != 4 or w.ndim != 4 or x.dtype != w.dtype or x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
-        raise ValueError("conv2d: operands do not fit")
-    if b is not None and (b.shape != w.shape[:1] or b.dtype != x.dtype):
-        raise ValueError("conv2d: bias does not fit")
-    kernel = w.shape[2:]
-    counts = _counts(x, kernel, stride, padding, dilation)
-    if min(counts) < 1:
-        raise ValueError("conv2d: the kernel is larger than the padded input")
-    n, c, o = x.shape[0], x.shape[1], w.shape[0]
-    weights = w.astype(_wide(np, x), copy=False)
-    if not _is_pointwise(kernel, stride, padding) and _gathers_rows(c, kernel, counts, stride, groups):
-        rows = _rows(np, x, kernel, counts, stride, padding, dilation, scratch)
-        matrix = weights.transpose(2, 3, 1, 0).reshape(rows.shape[1], o)
-        total = _buffer(np, scratch, 2, (rows.shape[0], o), rows.dtype)
-        found = np.matmul(rows, matrix, out=total).reshape(n, *counts, o).transpose(0, 3, 1, 2)
-        return _finished(np, found, b, x.dtype, out)
-    stacks = _stacks(np, x, kernel, counts, stride, padding, dilation, groups, scratch)
-    rows = weights.reshape(groups, o // groups, stacks.shape[2])
-    if out is None or out.dtype != rows.dtype:
-        found = np.matmul(rows, stacks).reshape(n, o, *counts)
-        return _finished(np, found, b, x.dtype, found if out is None and x.dtype == found.dtype else out)
-    # A product for each image reads its columns while they are in cache, and writes the result where it belongs.
-    np.matmul(rows, stacks, out=out.reshape(n, groups, o // groups, counts[0] * counts[1]))
-    return _finished(np, out, b, x.dtype, out)
-
-
-def convolution2d_fast(
-    np: Any,
-    x: Any,
-    w: Any,
-    *,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: Any,
-    out: Any = None,
-    scratch: Any = None,
-) -> Any:
-    return _forward(np, x, w, None, stride, padding, dilation, groups, out, scratch)
-
-
-def conv2d_fast(
-    np: Any,
-    x: Any,
-    w: Any,
-    b: Any = None,
-    *,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: Any,
-    out: Any = None,
-    scratch: Any = None,
-) -> Any:
-    return _forward(np, x, w, b, stride, padding, dilation, groups, out, scratch)
-
-
-def conv2d_input_grad_fast(
-    np: Any,
-    g: Any,
-    w: Any,
-    *,
-    input_size: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: Any,
-    out: Any = None,
-    scratch: Any = None,
-) -> Any:
-    n, o, oh, ow = g.shape
-    if w.shape[0] != o or g.dtype != w.dtype:
-        raise ValueError("conv2d_input_grad: operands do not fit")
-    c, h, width = input_size[1:]
-    kh, kw = w.shape[2:]
-    (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
-    around = dh * (kh - 1) - ph, dw * (kw - 1) - pw
-    if stride == (1, 1) and groups == 1 and min(around) >= 0 and 4 * c >= o:
-        # The convolution of the gradient with the filters turned round.
-        turned = w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
-        return _forward(np, g, turned, None, stride, around, dilation, 1, out, None)
-    dtype = _wide(np, g)
-    rows = g.astype(dtype, copy=False).transpose(1, 0, 2, 3).reshape(groups, o // groups, n * oh * ow)
-    matrix = w.astype(dtype, copy=False).reshape(groups, o // groups, c // groups * kh * kw)
-    columns = np.matmul(matrix.transpose(0, 2, 1), rows).reshape(c, kh, kw, n, oh, ow)
-    wide = np.zeros((c, n, h + 2 * ph, width + 2 * pw), dtype)
-    for i in range(kh):
-        for j in range(kw):
-            top, left = i * dh, j * dw
-            wide[:, :, top : top + sh * (oh - 1) + 1 : sh, left : left + sw * (ow - 1) + 1 : sw] += columns[:, i, j]
-    found = wide[:, :, ph : ph + h, pw : pw + width].transpose(1, 0, 2, 3)
-    return _finished(np, found, None, g.dtype, out)
-
-
-def conv2d_weight_grad_fast(
-    np: Any,
-    g: Any,
-    x: Any,
-    *,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: Any,
-    out: Any = None,
-    scratch: Any = None,
-) -> Any:
-    n, o, oh, ow = g.shape
-    if x.ndim != 4 or x.shape[0] != n or g.dtype != x.dtype:
-        raise ValueError("conv2d_weight_grad: operands do not fit")
-    c = x.shape[1]
-    dtype = _wide(np, x)
-    if _gathers_rows(c, kernel_size, (oh, ow), stride, groups):
-        slopes = g.astype(dtype, copy=False).transpose(1, 0, 2, 3).reshape(o, n * oh * ow)
-        rows = _rows(np, x, kernel_size, (oh, ow), stride, padding, dilation, scratch)
-        found = np.matmul(slopes, rows).reshape(o, *kernel_size, c).transpose(0, 3, 1, 2)
-    else:
-        stacks = _stacks(np, x, kernel_size, (oh, ow), stride, padding, dilation, groups, scratch)
-        slopes = g.astype(dtype, copy=False).reshape(n, groups, o // groups, oh * ow)
-        found = np.add.reduce(np.matmul(slopes, stacks.transpose(0, 1, 3, 2)), axis=0)
-        found = found.reshape(o, c // groups, *kernel_size)
-    return _finished(np, found, None, g.dtype, out)
-
-
-# The sizes of scratch memory do not depend on how windows are gathered.
-
-
-def _window_scratch(
-    input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any
-) -> tuple[TensorType, TensorType, Size]:
-    n, c, h, w = input.sizes
-    counts = tuple(map(window_count, input.sizes[2:], kernel, stride, padding, dilation))
-    framed = product([n, c, h + 2 * padding[0], w + 2 * padding[1]])
-    places = product([n, *counts])
-    dtype = input.dtype
-    return TensorType(dtype, (framed,)), TensorType(dtype, (product([places, c, *kernel]),)), places
-
-
-def _forward_scratch(types: Sequence[Any], attrs: Mapping[str, Any]) -> tuple[TensorType, ...]:
-    """The framed input, the windows, the product; none for halves, which are computed in a wider dtype."""
-    input, weight = types[:2]
-    if input.dtype.itemsize == 2 or _is_pointwise(weight.sizes[2:], attrs["stride"], attrs["padding"]):
-        return ()
-    stride, padding, dilation = attrs["stride"], attrs["padding"], attrs["dilation"]
-    framed, windows, places = _window_scratch(input, weight.sizes[2:], stride, padding, dilation)
-    return framed, windows, TensorType(input.dtype, (product([places, weight.sizes[0]]),))
-
-
-def _weight_grad_scratch(types: Sequence[Any], attrs: Mapping[str, Any]) -> tuple[TensorType, ...]:
-    """The framed input, the windows; none for halves, which are computed in a wider dtype."""
-    if types[1].dtype.itemsize == 2:
-        return ()
-    stride, padding, dilation = attrs["stride"], attrs["padding"], attrs["dilation"]
-    return _window_scratch(types[1], attrs["kernel_size"], stride, padding, dilation)[:2]
-
-
-# ------------------------------------------------------------------------------------------------- definitions
-
-
 def _window(n: Any, y: Any, k: Any, size: Size, stride: int, padding: int, dilation: int) -> tuple[Any, list[Any]]:
     """Where the element `k` of window `y` lies, and the conditions of its being inside."""
     at = y if stride == 1 else y * stride
@@ -317,7 +70,7 @@ def _window(n: Any, y: Any, k: Any, size: Size, stride: int, padding: int, dilat
 @nest(
     f"convolution2d(input: Tensor, weight: Tensor, {_OPTIONS}) -> Tensor",
     fast=convolution2d_fast,
-    scratch=_forward_scratch,
+    scratch=forward_scratch,
     grad={
         "input": lambda F, g, T, weight, stride, padding, dilation, groups: F.conv2d_input_grad(
             g, weight, T.input.sizes, stride, padding, dilation, groups
@@ -355,6 +108,7 @@ def convolution2d(n: Any, input: Any, weight: Any, stride: Any, padding: Any, di
 @nest(
     f"conv2d_input_grad(grad_output: Tensor, weight: Tensor, input_size: size[4], {_OPTIONS}) -> Tensor",
     fast=conv2d_input_grad_fast,
+    scratch=input_grad_scratch,
     grad={
         "grad_output": lambda F, g, weight, stride, padding, dilation, groups: F.convolution2d(
             g, weight, stride, padding, dilation, groups
@@ -429,7 +183,7 @@ def _static(size: Size) -> int:
 @nest(
     f"conv2d_weight_grad(grad_output: Tensor, input: Tensor, kernel_size: size[2], {_OPTIONS}) -> Tensor",
     fast=conv2d_weight_grad_fast,
-    scratch=_weight_grad_scratch,
+    scratch=weight_grad_scratch,
     grad={
         "grad_output": lambda F, g, input, stride, padding, dilation, groups: F.convolution2d(
             input, g, stride, padding, dilation, groups
@@ -475,7 +229,7 @@ def _conv_onnx(
 @composite(
     f"conv2d(input: Tensor, weight: Tensor, bias: Tensor? = None, {_OPTIONS}) -> Tensor",
     fast=conv2d_fast,
-    scratch=_forward_scratch,
+    scratch=forward_scratch,
     grad={
         "input": lambda F, g, T, weight, stride, padding, dilation, groups: F.conv2d_input_grad(
             g, weight, T.input.sizes, stride, padding, dilation, groups

@@ -319,12 +319,12 @@ def max_pool2d_grad_fast(
     stride = stride or kernel_size
     counts = _counts(x, kernel_size, stride, padding, dilation, ceil_mode)
     wide = _framed(np, x, counts, kernel_size, stride, padding, dilation, _least(np, x.dtype))
-    found = np.zeros(wide.shape, g.dtype) if out is None or wide is not x else out
-    if found is out:
-        found[...] = 0
+    found = np.empty(wide.shape, g.dtype) if out is None or wide is not x else out
     parts = _parts(wide, counts, kernel_size, stride, dilation)
     targets = _parts(found, counts, kernel_size, stride, dilation)
     apart = dilation == (1, 1) and stride[0] >= kernel_size[0] and stride[1] >= kernel_size[1]
+    if len(parts) * y.size != found.size or not apart:  # some elements are in no window, or in several
+        found[...] = 0
     missing = y != y
     some_missing = missing.any()
     # Only the first element that equals the largest gets the gradient. NaN, which equals nothing, is taken as it is.

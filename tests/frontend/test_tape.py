@@ -171,3 +171,35 @@ def test_every_leaf_owns_its_gradient():
     x.sum().backward()
     x.grad[0, 0] = 7.0
     assert x.grad.sum().item() == 12.0
+
+
+def test_hooks_on_results_see_and_replace_their_gradient():
+    x = ingot.ones(2, requires_grad=True)
+    y = x * 2
+    seen = []
+    y.register_hook(lambda g: seen.append(g.tolist()))
+    y.register_hook(lambda g: g * 10)
+    y.retain_grad()
+    (y * y).sum().backward()
+    assert seen == [[4.0, 4.0]]
+    assert y.grad.tolist() == [40.0, 40.0]
+    assert x.grad.tolist() == [80.0, 80.0]
+    with pytest.raises(GradientError, match="requires no gradient"):
+        ingot.ones(2).register_hook(print)
+
+
+def test_an_in_place_operation_may_read_what_it_overwrites():
+    w = ingot.tensor([2.0, 3.0], requires_grad=True)
+    y = w * 2
+    y.mul_(w)  # y = 2 w^2
+    y **= 2  # y = 4 w^4
+    y.sum().backward()
+    assert w.grad.tolist() == [16 * 8.0, 16 * 27.0]
+
+
+def test_inference_mode_is_no_grad():
+    x = ingot.ones(2, requires_grad=True)
+    with ingot.inference_mode():
+        assert not (x * 2).requires_grad
+    with ingot.inference_mode(False):
+        assert (x * 2).requires_grad

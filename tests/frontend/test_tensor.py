@@ -189,3 +189,26 @@ def test_devices():
     if not ingot.cuda.is_available():
         with pytest.raises(IngotError, match="CuPy and a driver are needed"):
             x.cuda()
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda x: x.transpose(0, 5),
+        lambda x: x.unbind(3),
+        lambda x: x.flatten(5),
+        lambda x: x.chunk(2, 4),
+        lambda x: x.split(0),
+        lambda x: x + None,
+        lambda x: x.to("mars"),
+        lambda x: ingot.full((2,), "a"),
+        lambda x: x[::-1],
+    ],
+)
+def test_mistakes_name_the_users_line(mistake):
+    from ingot.ir.errors import IngotError
+
+    with pytest.raises(IngotError, match=r"test_tensor.py"):
+        mistake(ingot.ones(2, 3))
+    with pytest.raises(IngotError, match=r"test_tensor.py"):
+        ingot.jit.trace(mistake, ingot.ones(2, 3))

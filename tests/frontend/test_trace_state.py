@@ -133,6 +133,67 @@ def test_a_buffer_replaced_by_one_of_other_sizes_is_refused():
     assert net.seen.shape == (1,)
 
 
+class Counter:
+    def __init__(self):
+        self.total = ingot.zeros(3)
+
+    def step(self, x):
+        self.total = self.total + x
+        return (self.total * 1,)
+
+
+def enclosed():
+    total = ingot.zeros(3)
+
+    def step(x):
+        nonlocal total
+        total = total + x
+        return (total * 1,)
+
+    return step
+
+
+def in_a_dict():
+    memory = {"total": ingot.zeros(3)}
+
+    def step(x):
+        memory["total"] = memory["total"] + x
+        return (memory["total"] * 1,)
+
+    return step
+
+
+class Listed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.memory = [ingot.zeros(3)]
+
+    def forward(self, x):
+        self.memory[0] = self.memory[0] + x
+        return (self.memory[0] * 1,)
+
+
+@pytest.mark.parametrize("make", [lambda: Counter().step, enclosed, in_a_dict, Listed])
+def test_a_name_that_gets_another_tensor_is_updated_state(make):
+    assert len(agrees(lambda: (make(), [])).graph.updates) == 1
+
+
+def test_a_number_that_the_run_changes_is_in_the_ledger():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return x * self.calls
+
+    net = Counting()
+    program = trace(net, ingot.ones(3))
+    assert net.calls == 0
+    assert ["calls was set to 1" in entry.what for entry in program.ledger] == [True]
+
+
 def test_gradients_that_pile_up_are_state():
     def make():
         w = ingot.ones(3, requires_grad=True)

@@ -5,8 +5,10 @@ import ingot.ir.ops  # noqa: F401
 import numpy as np
 import pytest
 from agreement import disagreement
-from ingot.ir.algebra import type_of
-from ingot.ir.registry import all_ops
+from ingot.ir.algebra import RAW, Proxy, type_of
+from ingot.ir.dtypes import float32
+from ingot.ir.ops.convolution_kernels import BLOCK
+from ingot.ir.registry import all_ops, lookup
 from ingot.ir.types import TensorType
 from samples import DTYPES, samples
 
@@ -68,6 +70,37 @@ def test_quick_kernels_write_where_they_are_told(op, rng):
                 assert (wrong := disagreement(target, wanted)) is None, f"{op.short}({sample}): {wrong}"
 
 
+@pytest.mark.parametrize("op", [op for op in OPS if op.scratch], ids=lambda op: op.short)
+def test_results_outlive_the_memory_that_is_used_again(op, rng):
+    for sample in samples(op.name, rng, float32):
+        first = op.kernel(*sample.inputs, **sample.attrs)
+        kept = first.copy()
+        op.kernel(*[x * 2 if isinstance(x, np.ndarray) else x for x in sample.inputs], **sample.attrs)
+        np.testing.assert_array_equal(first, kept)
+
+
+def test_convolutions_of_many_images_are_taken_in_blocks(rng):
+    """More windows than fit into one block: the same as image by image."""
+    x = rng.standard_normal((40, 8, 20, 20), np.float32)
+    w = rng.standard_normal((4, 8, 5, 5), np.float32)
+    assert x[0, 0].size * w[0].size * len(x) > 2 * BLOCK
+    for stride in (1, 2):
+        attrs = lookup("conv2d").schema.check_attrs({"padding": 2, "stride": stride})
+        whole = lookup("conv2d").kernel(x, w, None, **attrs)
+        parts = [lookup("conv2d").kernel(x[i : i + 1], w, None, **attrs) for i in range(len(x))]
+        assert disagreement(whole, np.concatenate(parts)) is None
+        g = rng.standard_normal(whole.shape, np.float32)
+        found = lookup("conv2d_weight_grad").kernel(g, x, kernel_size=(5, 5), **attrs)
+        each = [
+            lookup("conv2d_weight_grad").kernel(g[i : i + 1], x[i : i + 1], kernel_size=(5, 5), **attrs)
+            for i in range(len(x))
+        ]
+        assert disagreement(found, np.sum(each, axis=0, dtype=np.float32), 1e-4) is None
+        found = lookup("conv2d_input_grad").kernel(g, w, input_size=x.shape, **attrs)
+        one = lookup("conv2d_input_grad").kernel(g[-1:], w, input_size=(1, *x.shape[1:]), **attrs)
+        assert disagreement(found[-1:], one, 1e-4) is None
+
+
 def _debris(dtype):
     return np.nan if dtype.kind in "fV" else 1 if dtype.kind == "b" else 77
 
@@ -75,9 +108,6 @@ def _debris(dtype):
 @pytest.mark.parametrize("op", [op for op in OPS if op.view and op.inverse], ids=lambda op: op.short)
 def test_inverses_of_views_write_back(op, rng):
     """Writing the changed view back through the inverse gives what writing into shared memory gives."""
-    from ingot.ir.algebra import RAW, Proxy
-    from ingot.ir.dtypes import float32
-
     for sample in samples(op.name, rng, float32):
         base = np.array(sample.inputs[0], order="C")
         view = op.kernel(base, **sample.attrs)

@@ -32,10 +32,10 @@ def runnable_graph(rng: np.random.Generator, nodes: int) -> Graph:
     """A graph of about `nodes` nodes over inputs `x`, `y`, `flag`, `n`, `scale` and two pieces of state."""
     graph = Graph("random")
     rows = [graph.add_input("x", ROW), graph.add_input("y", ROW)]
-    flag, count, scale = (graph.add_input(n, t) for n, t in (("flag", BOOL), ("n", INT), ("scale", FLOAT)))
+    numbers = [graph.add_input(name, type_) for name, type_ in (("flag", BOOL), ("n", INT), ("scale", FLOAT))]
     rows.append(graph.add_state("running", ROW))
     weight = graph.add_state("weight", TensorType(float32, (WIDTH, WIDTH)))
-    maker = _Maker(rng, nodes, flag, count, scale, weight)
+    maker = _Maker(rng, nodes, numbers, weight)
     maker.fill(Builder(graph), rows, 0)
     outputs = [maker.pick(rows) for _ in range(int(rng.integers(1, 4)))]
     graph.set_return(outputs, {"running": maker.pick(rows)} if rng.random() < 0.5 else {})
@@ -53,14 +53,10 @@ def inputs_for(rng: np.random.Generator, batch: int) -> tuple[list[Any], dict[st
 
 
 class _Maker:
-    def __init__(
-        self, rng: np.random.Generator, nodes: int, flag: Value, count: Value, scale: Value, weight: Value
-    ) -> None:
+    def __init__(self, rng: np.random.Generator, nodes: int, numbers: list[Value], weight: Value) -> None:
         self.rng = rng
         self.left = nodes
-        self.flag = flag
-        self.count = count
-        self.scale = scale
+        self.flag, self.count, self.scale = numbers
         self.weight = weight
 
     def pick(self, values: list[Value], type_: TensorType = ROW) -> Value:
