@@ -1,25 +1,20 @@
-"""What emitted source calls besides NumPy: buffers in one arena, `where` without branches, blocks over threads.
+"""What emitted source calls besides NumPy.
 
-Emitted source does not import this module: what it needs of it is copied into it. So nothing in here refers to the
-rest of Ingot, and every function and class stands by itself.
+Emitted source does not import this module: what it needs of it is copied into it. So nothing in here, nor in `arena`
+and `blocks`, refers to the rest of Ingot, and every function and class stands by itself.
 """
 
 from __future__ import annotations
 
-import os
-import threading
-from bisect import bisect_left, insort
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import product
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from .arena import arena
+from .blocks import BLOCK, Pool, Scratch, fused
+
 __all__ = [
-    "Blocks",
     "Pool",
     "Scratch",
     "arena",
@@ -31,101 +26,7 @@ __all__ = [
     "slabs",
     "sort_into",
     "steady",
-    "worker_count",
 ]
-
-BLOCK = 65536  # elements computed at once: they fit the cache, and outlast handing over the interpreter lock
-WORTH_THREADS = 1 << 20  # element operations below which waking another thread costs more than it saves
-
-
-# ----------------------------------------------------------------------------------------------------------- memory
-
-
-def arena(buffers: Sequence[tuple[Any, tuple[int, ...], int, int]]) -> list[Any]:
-    """Arrays for buffers given as (dtype, shape, first use, last use), sorted by first use.
-
-    Buffers that are in use at different times share memory: each takes the smallest gap that it fits in.
-    """
-    gaps = Gaps()
-    ending: list[tuple[int, int, int]] = []  # (-last use, offset, size), sorted
-    offsets = []
-    for dtype, shape, first, last in buffers:
-        while ending and -ending[-1][0] < first:
-            gaps.give(*ending.pop()[1:])
-        size = max(64, -(-prod(shape) * np.dtype(dtype).itemsize // 64) * 64)
-        offsets.append(gaps.take(size))
-        insort(ending, (-last, offsets[-1], size))
-    memory = np.empty(gaps.end + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return [
-        np.ndarray(shape, dtype, memory, start + offset)
-        for (dtype, shape, _, _), offset in zip(buffers, offsets, strict=True)
-    ]
-
-
-class Gaps:
-    """Which parts of a stretch of memory are free; neighbouring gaps are one gap."""
-
-    def __init__(self) -> None:
-        self.end = 0
-        self.sizes: list[tuple[int, int]] = []  # (size, offset), sorted
-        self.starts: dict[int, int] = {}  # size by offset
-        self.ends: dict[int, int] = {}  # size by end
-
-    def take(self, size: int) -> int:
-        """The offset of `size` bytes: the smallest gap that holds them, or new memory at the end."""
-        place = bisect_left(self.sizes, (size, 0))
-        if place < len(self.sizes):
-            held, offset = self.sizes[place]
-        else:
-            held = self.ends.get(self.end, 0)
-            offset = self.end - held
-            self.end = offset + size
-        if held:
-            self.remove(offset, held)
-        if held > size:
-            self.give(offset + size, held - size)
-        return offset
-
-    def give(self, offset: int, size: int) -> None:
-        """Make bytes free again."""
-        before = self.ends.get(offset, 0)
-        if before:
-            self.remove(offset - before, before)
-        after = self.starts.get(offset + size, 0)
-        if after:
-            self.remove(offset + size, after)
-        offset, size = offset - before, before + size + after
-        self.starts[offset] = self.ends[offset + size] = size
-        insort(self.sizes, (size, offset))
-
-    def remove(self, offset: int, size: int) -> None:
-        """Forget a gap."""
-        del self.starts[offset], self.ends[offset + size]
-        self.sizes.pop(bisect_left(self.sizes, (size, offset)))
-
-
-class Scratch:
-    """Memory that the fused groups of a plan use in turn: one region for each thread."""
-
-    def __init__(self) -> None:
-        self.regions: dict[int, Any] = {}
-
-    def arrays(self, thread: int, shape: tuple[int, ...], dtypes: Sequence[Any]) -> list[Any]:
-        """Arrays of one shape, side by side in a thread's region."""
-        wanted = sum(aligned(shape, dtype) for dtype in dtypes)
-        if thread not in self.regions or self.regions[thread].size < wanted:
-            self.regions[thread] = np.empty(wanted, np.uint8)
-        found, offset = [], 0
-        for dtype in dtypes:
-            found.append(np.ndarray(shape, dtype, self.regions[thread], offset))
-            offset += aligned(shape, dtype)
-        return found
-
-
-def aligned(shape: tuple[int, ...], dtype: Any) -> int:
-    """Bytes of an array, rounded up to whole cache lines."""
-    return -(-prod(shape) * np.dtype(dtype).itemsize // 64) * 64
 
 
 def settled(view: Any, base: Any) -> Any:
@@ -215,175 +116,3 @@ def sort_into(x: Any, axis: int, descending: bool, values: Any, places: Any) -> 
     else:
         places[...] = np.argsort(x, axis=axis, kind="stable")
     values[...] = np.take_along_axis(x, places, axis)
-
-
-# ----------------------------------------------------------------------------------------------------------- blocks
-
-
-def worker_count() -> int:
-    """How many threads compute at once: INGOT_NUM_THREADS, or as many as there are processors."""
-    asked = os.environ.get("INGOT_NUM_THREADS", "")
-    if asked and not (asked.isdecimal() and int(asked) > 0):
-        raise ValueError(f"INGOT_NUM_THREADS is {asked!r}, not a number of threads")
-    if asked:
-        return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class Pool:
-    """The threads that help; made when first needed, and anew in a forked process."""
-
-    lock = threading.Lock()
-    executor: ThreadPoolExecutor | None = None
-    watches_forks = False
-
-    @classmethod
-    def submit(cls, task: Callable[..., Any], *args: Any) -> Any:
-        """Have a thread run the task; returns a future."""
-        with cls.lock:
-            if cls.executor is None:
-                if not cls.watches_forks and hasattr(os, "register_at_fork"):
-                    os.register_at_fork(after_in_child=cls.forget)
-                cls.watches_forks = True
-                cls.executor = ThreadPoolExecutor(max(worker_count(), os.cpu_count() or 1), "ingot")
-        return cls.executor.submit(task, *args)
-
-    @classmethod
-    def forget(cls) -> None:
-        """Begin without threads, as a forked process does."""
-        cls.lock = threading.Lock()
-        cls.executor = None
-
-
-def fused(
-    kernel: Callable[..., None],
-    shape: tuple[int, ...],
-    operands: Sequence[tuple[int, ...]],
-    registers: Sequence[Any],
-    constants: Sequence[tuple[Any, Any]],
-    cost: int,
-    scratch: Scratch,
-) -> Callable[..., None]:
-    """`kernel(*registers, *constants, *operands)` as a function of the operands alone.
-
-    Args:
-        kernel: element-wise from input operands to output operands; registers and constants have a block's shape.
-        shape: of the whole index space, to which the operands broadcast.
-        operands: their shapes.
-        registers: dtypes of what the kernel keeps between its steps.
-        constants: (value, dtype) of numbers that it needs as arrays.
-        cost: its number of steps.
-    """
-    if prod(shape) <= BLOCK:
-        filled = [np.full(shape, value, dtype) for value, dtype in constants]
-        return partial(kernel, *scratch.arrays(0, shape, registers), *filled)
-    return Blocks(kernel, shape, operands, registers, constants, cost, scratch)
-
-
-class Blocks:
-    """A fused group over a large index space: block by block, over threads.
-
-    Where all operands lie in memory as one piece (or are single numbers), the space is cut as one line, else along
-    its leading dimensions. Which thread computes a block changes nothing about its numbers.
-    """
-
-    def __init__(
-        self,
-        kernel: Callable[..., None],
-        shape: tuple[int, ...],
-        operands: Sequence[tuple[int, ...]],
-        registers: Sequence[Any],
-        constants: Sequence[tuple[Any, Any]],
-        cost: int,
-        scratch: Scratch,
-    ) -> None:
-        self.kernel = kernel
-        self.registers = registers
-        self.constants = constants
-        self.scratch = scratch
-        self.threads = worker_count() if prod(shape) * cost >= WORTH_THREADS else 1
-        self.whole = tuple(s == shape for s in operands)
-        self.even = all(s == shape or prod(s) == 1 for s in operands)
-        line = (prod(shape),)
-        self.line = Cut(line, [line if whole else (1,) for whole in self.whole], self.threads)
-        self.rows = Cut(shape, operands, self.threads)
-        self.ready: dict[tuple[int, Cut], list[Any]] = {}
-
-    def __call__(self, *operands: Any) -> None:
-        cut = self.rows
-        if self.even and all(x.flags.c_contiguous for x, whole in zip(operands, self.whole, strict=True) if whole):
-            cut = self.line
-            operands = tuple([x.reshape(-1) for x in operands])
-        waiting = list(range(len(cut.parts) - 1, -1, -1))
-        helpers = min(self.threads, len(waiting)) - 1
-        futures = [Pool.submit(self.help, i + 1, cut, operands, waiting) for i in range(helpers)]
-        self.work(0, cut, operands, waiting)
-        for future in futures:
-            if not future.cancel():
-                future.result()
-
-    def help(self, thread: int, cut: Cut, operands: Sequence[Any], waiting: list[int]) -> None:
-        """Work in another thread, which has settings of its own for floating-point warnings."""
-        with np.errstate(all="ignore"):
-            self.work(thread, cut, operands, waiting)
-
-    def work(self, thread: int, cut: Cut, operands: Sequence[Any], waiting: list[int]) -> None:
-        """Compute blocks until none is left."""
-        own = self.own(thread, cut)
-        while True:
-            try:
-                keys, rows = cut.parts[waiting.pop()]
-            except IndexError:
-                return
-            part = [x[key] for x, key in zip(operands, keys, strict=True)]
-            self.kernel(*(own if rows == cut.block[0] else [x[:rows] for x in own]), *part)
-
-    def own(self, thread: int, cut: Cut) -> list[Any]:
-        """A thread's registers, and the constants."""
-        found = self.ready.get((thread, cut))
-        if found is None:
-            found = self.scratch.arrays(thread, cut.block, self.registers)
-            shared = self.ready.get((0, cut))
-            if shared is None:
-                found += [np.full(cut.block, value, dtype) for value, dtype in self.constants]
-            else:
-                found += shared[len(self.registers) :]
-            self.ready[thread, cut] = found
-        return found
-
-
-class Cut:
-    """How an index space is cut into blocks: some leading indices fixed, then a range of the next one.
-
-    Attributes:
-        block: the shape of a whole block.
-        parts: of each block, what to index each operand with, and its length.
-    """
-
-    def __init__(self, shape: tuple[int, ...], operands: Sequence[tuple[int, ...]], threads: int) -> None:
-        axis = 0
-        while prod(shape[axis + 1 :]) > BLOCK:
-            axis += 1
-        inner, n = prod(shape[axis + 1 :]), shape[axis]
-        count = -(-n * inner // BLOCK)
-        if axis == 0 and count < 4 * threads:
-            count = -(-count // threads) * threads
-        step = -(-n // count)
-        self.shape = shape
-        self.block = (step, *shape[axis + 1 :])
-        self.parts: list[tuple[list[Any], int]] = []
-        for leading in product(*map(range, shape[:axis])):
-            for start in range(0, n, step):
-                stop = min(start + step, n)
-                keys = {operand: self.key(operand, (*leading, slice(start, stop))) for operand in dict.fromkeys(operands)}
-                self.parts.append(([keys[operand] for operand in operands], stop - start))
-
-    def key(self, operand: tuple[int, ...], at: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What to index an operand of some shape with to get its part of the block at `at`."""
-        absent = len(self.shape) - len(operand)
-        found: list[Any] = []
-        for axis in range(absent, len(at)):
-            single = operand[axis - absent] == 1 != self.shape[axis]
-            whole: Any = slice(None) if isinstance(at[axis], slice) else 0
-            found.append(whole if single else at[axis])
-        return tuple(found)

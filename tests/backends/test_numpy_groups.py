@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ingot import backends  # noqa: F401  registers them
 from ingot.backends.backend import get_backend
-from ingot.backends.numpy import runtime
+from ingot.backends.numpy import blocks, runtime
 from ingot.backends.numpy.steps import Array, Number, Output, Program, assign
 from ingot.ir.binding import bind_sizes
 from ingot.ir.builder import Builder
@@ -22,7 +22,7 @@ from ingot.ir.types import FLOAT, TensorType
 from ingot.passes import run_pipeline
 from special_values import special_values
 
-BLOCK = runtime.BLOCK
+BLOCK = blocks.BLOCK
 
 
 def fused_graph(write: Any, *types: TensorType) -> Graph:
@@ -68,7 +68,7 @@ def chain(call: Any, x: Value, y: Value) -> Value:
 @pytest.mark.parametrize("threads", ["1", "2", "5"])
 def test_every_number_of_blocks_and_threads(total, threads, monkeypatch, rng):
     monkeypatch.setenv("INGOT_NUM_THREADS", threads)
-    monkeypatch.setattr(runtime, "WORTH_THREADS", 1)
+    monkeypatch.setattr(blocks, "WORTH_THREADS", 1)
     n = var("n")
     x, y = (rng.standard_normal(total).astype(np.float32) for _ in range(2))
     agree(fused_graph(chain, f32(n), f32(n)), x, y)
@@ -89,9 +89,9 @@ def test_the_number_of_threads_is_checked(monkeypatch):
     for wrong in ("0", "two", "-1"):
         monkeypatch.setenv("INGOT_NUM_THREADS", wrong)
         with pytest.raises(ValueError, match="INGOT_NUM_THREADS"):
-            runtime.worker_count()
+            blocks.worker_count()
     monkeypatch.setenv("INGOT_NUM_THREADS", "3")
-    assert runtime.worker_count() == 3
+    assert blocks.worker_count() == 3
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ingot import backends  # noqa: F401  registers them
 from ingot.backends.backend import Executable, get_backend
-from ingot.backends.numpy import runtime
+from ingot.backends.numpy import arena, blocks
 from ingot.ir.builder import Builder
 from ingot.ir.dtypes import float32
 from ingot.ir.graph import Graph, Value
@@ -48,7 +48,7 @@ def test_buffers_share_memory_only_when_they_are_never_needed_at_once(rng):
             shape = (int(rng.integers(0, 5)), int(rng.integers(0, 200)))
             buffers.append((np.float32, shape, first, first + int(rng.integers(0, 15))))
         buffers.sort(key=lambda buffer: buffer[2])
-        arrays = runtime.arena(buffers)
+        arrays = arena.arena(buffers)
         for i, (x, (dtype, shape, first, last)) in enumerate(zip(arrays, buffers, strict=True)):
             assert x.shape == shape and x.dtype == dtype and x.ctypes.data % 64 == 0
             for y, (_, _, other_first, other_last) in zip(arrays[:i], buffers[:i], strict=True):
@@ -57,7 +57,7 @@ def test_buffers_share_memory_only_when_they_are_never_needed_at_once(rng):
 
 
 def test_neighbouring_gaps_become_one():
-    gaps = runtime.Gaps()
+    gaps = arena.Gaps()
     first, second = gaps.take(64), gaps.take(128)
     gaps.give(first, 64)
     gaps.give(second, 128)
@@ -102,7 +102,7 @@ def test_nothing_is_allocated_in_the_steady_state_but_results(pipeline, rng):
 
 def test_element_wise_blocks_allocate_nothing(monkeypatch, rng):
     monkeypatch.setenv("INGOT_NUM_THREADS", "1")
-    n = 3 * runtime.BLOCK
+    n = 3 * blocks.BLOCK
 
     def write(call: Any, x: Value, y: Value) -> Value:
         a = call("maximum", call("mul", x, y), 0.0)

@@ -1,0 +1,103 @@
+"""What the plain parts of a graph's structure become: constants, sizes, keys, containers and fusion groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from ...ir import philox
+from ...ir.graph import Node
+from ...ir.sizes import SizeExpr
+from ...ir.types import TupleType
+from .emitter import Emitter
+from .nodes import emit_group
+from .seats import Seat
+from .text import number, small_array
+
+__all__ = ["STRUCTURE"]
+
+
+def _constant(e: Emitter, node: Node) -> None:
+    value = node.attrs["value"]
+    if isinstance(value, np.ndarray):
+        e.seats[node.output] = Seat(emit_constant_array(e, value), static=True, contiguous=True)
+    elif isinstance(value, SizeExpr):
+        e.seat_loose(node.output, f"({e.size(value)})", fresh=False)
+    else:
+        e.seat_loose(node.output, "None" if value is None else _number_text(value), fresh=False)
+
+
+def _number_text(value: bool | int | float) -> str:
+    text = number(value)
+    return f"({text})" if text.startswith("-") else text
+
+
+def emit_constant_array(e: Emitter, value: np.ndarray) -> str:
+    """The name of a constant array in the plan."""
+    name = e.names.new("c")
+    text = small_array(value)
+    if text is None:
+        e.constants[name] = value
+        text = f'constants["{name}"]'
+    return e.plan_line(name, text)
+
+
+def _size(e: Emitter, node: Node) -> None:
+    value = node.attrs["value"]
+    e.seat_loose(node.output, f"({e.size(value)})" if isinstance(value, SizeExpr) else str(value), fresh=False)
+
+
+def _bind(e: Emitter, node: Node) -> None:
+    e.bind(str(node.attrs["variable"]), f"int({e.seats[node.inputs[0]].text})")
+
+
+def _split(e: Emitter, node: Node) -> None:
+    names = [e.names.new("v") for _ in node.outputs]
+    e.function.assigned.update(names)
+    e.line(f"{', '.join(names)} = {e.embed(philox.split)}({e.seats[node.inputs[0]].text})", node)
+    for value, name in zip(node.outputs, names, strict=True):
+        e.seat_loose(value, name, fresh=True)
+
+
+def _container(e: Emitter, node: Node) -> None:
+    """A tuple or list of copies: what it holds must outlast the memory that its values are computed in."""
+    copied = e.helper("copied")
+    is_tuple = isinstance(node.output.type, TupleType)
+    items = "".join(f"{copied}({text}), " for text in e.texts(node.inputs))
+    name = e.assign(e.names.new("v"), f"({items})" if is_tuple else f"[{items}]", node)
+    e.seat_loose(node.output, name, fresh=False)
+
+
+def _untuple(e: Emitter, node: Node) -> None:
+    names = [e.names.new("v") for _ in node.outputs]
+    e.function.assigned.update(names)
+    e.line(f"{', '.join(names)}, = {e.seats[node.inputs[0]].text}" if names else "pass", node)
+    for value, name in zip(node.outputs, names, strict=True):
+        e.seat_loose(value, name, fresh=False)
+
+
+def _group(e: Emitter, node: Node) -> None:
+    block = node.blocks[0]
+    inputs = list(zip(block.params, node.inputs, strict=True))
+    nodes = []
+    for inner in block.nodes:
+        if inner.op.name != "prim::Constant":
+            nodes.append(inner)
+        elif isinstance(inner.attrs["value"], np.ndarray):
+            e.seats[inner.output] = Seat(emit_constant_array(e, inner.attrs["value"]), static=True, contiguous=True)
+            inputs.append((inner.output, inner.output))
+    emit_group(e, node, inputs, nodes, block.returns)
+
+
+STRUCTURE: Final[dict[str, Callable[[Emitter, Node], None]]] = {
+    "prim::Constant": _constant,
+    "prim::Size": _size,
+    "prim::Bind": _bind,
+    "prim::Split": _split,
+    "prim::Tuple": _container,
+    "prim::List": _container,
+    "prim::Untuple": _untuple,
+    "prim::FusionGroup": _group,
+}
