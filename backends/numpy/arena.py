@@ -1,4 +1,4 @@
-"""Buffers in one piece of memory. Copied into emitted source by `runtime`, whose rules hold here."""
+"""Buffers in one piece of memory. Copied into emitted source by the rules of `runtime`."""
 
 from __future__ import annotations
 

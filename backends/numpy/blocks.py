@@ -1,4 +1,4 @@
-"""Fused groups computed block by block, over threads. Copied into emitted source by `runtime`, whose rules hold here."""
+"""Fused groups, computed block by block over threads. Copied into emitted source by the rules of `runtime`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import numpy as np
 
 __all__ = ["BLOCK", "Blocks", "Cut", "Pool", "Scratch", "fused", "worker_count"]
 
-BLOCK = 65536  # elements computed at once: they fit the cache, and outlast handing over the interpreter lock
+BLOCK = 65536  # elements computed at once by one thread: they stay in the cache
+SHARED_BLOCK = 2 * BLOCK  # by each of several: larger, as handing over the interpreter lock takes its time
 WORTH_THREADS = 1 << 20  # element operations below which waking another thread costs more than it saves
 
 
@@ -183,11 +184,12 @@ class Cut:
     """
 
     def __init__(self, shape: tuple[int, ...], operands: Sequence[tuple[int, ...]], threads: int) -> None:
+        most = BLOCK if threads == 1 else SHARED_BLOCK
         axis = 0
-        while prod(shape[axis + 1 :]) > BLOCK:
+        while prod(shape[axis + 1 :]) > most:
             axis += 1
         inner, n = prod(shape[axis + 1 :]), shape[axis]
-        count = -(-n * inner // BLOCK)
+        count = -(-n * inner // most)
         if axis == 0 and count < 4 * threads:
             count = -(-count // threads) * threads
         step = -(-n // count)

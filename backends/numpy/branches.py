@@ -20,6 +20,7 @@ _DEEPEST: Final = 12  # Python allows 20 loops inside each other, and 100 levels
 
 
 def emit_if(e: Emitter, node: Node) -> Iterator[Block]:
+    """Write a `prim::If`; hands out its blocks, to go on when they are written."""
     condition = e.seats[node.inputs[0]].text
     storages = [_storage_for(e, value) for value in node.outputs]
     names = [e.names.new("v") if storage is None else "" for storage in storages]

@@ -32,7 +32,7 @@ class NumpyExecutable(Executable):
         facts = source.facts
         self._file = f"<ingot numpy source {next(_count)}>"
         namespace: dict[str, Any] = {"__name__": "ingot_numpy_source"}
-        exec(compile(source.text, self._file, "exec"), namespace)
+        exec(compile(source.text, self._file, "exec", dont_inherit=True), namespace)
         # In a process with Ingot, all sources share one pool of threads, and errors are Ingot's.
         if "Pool" in namespace:
             namespace["Pool"] = runtime.Pool

@@ -132,6 +132,8 @@ def step_line(
         else:
             args.append(_typed(arg, text) if numbers else text(arg))
     form = _form(step)
+    if step.op == "mul" and step.args[0] == step.args[1] and step.dtype.kind != "bool":
+        return f"np.square({args[0]}, out={out})"
     if form is not None:
         return f"{form}({', '.join(args)}, out={out})"
     return f"np.copyto({out}, {function(PRIMITIVES[step.op].array)}({', '.join(args)}))"

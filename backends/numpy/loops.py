@@ -19,6 +19,7 @@ __all__ = ["emit_loop"]
 
 
 def emit_loop(e: Emitter, node: Node) -> Iterator[Block]:
+    """Write a `prim::Loop`; hands out its block, to go on when that is written."""
     trips, condition = e.texts(node.inputs[:2])
     block = node.blocks[0]
     count = len(node.inputs) - 2

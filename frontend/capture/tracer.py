@@ -16,6 +16,7 @@ import numpy as np
 
 from ...ir.algebra import type_of
 from ...ir.builder import Builder
+from ...ir.dtypes import float32, get_default_dtype
 from ...ir.errors import CaptureError, IngotError, VerifyError
 from ...ir.graph import Assumption, Graph
 from ...ir.locations import Location, here
@@ -24,7 +25,7 @@ from ...ir.program import LedgerEntry
 from ...ir.registry import Op, lookup
 from ...ir.sizes import AssumingContext, Size, SizeExpr, SizeRelation, evaluate, free_vars, use_context
 from ...ir.types import TensorType
-from ..dispatch import execute, link_view
+from ..dispatch import EAGER, execute, link_view
 from ..indexing import replay
 from ..mode import mode
 from ..random import default_generator
@@ -344,6 +345,8 @@ class Tracer:
             raise error.located(location, self.module_path, self.context) from None
 
     def _apply(self, op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any], location: Location | None) -> Any:
+        if op.promotes and get_default_dtype() is not float32:
+            inputs = _in_default_dtype(op, inputs)
         values = [self.value_of(x) for x in inputs]
         types = [value.type for value in values]
         symbolic = {name: _map_sizes(value, as_size) for name, value in attrs.items()}
@@ -502,6 +505,20 @@ def _owner(tensor: Any) -> Any:
 def _frozen(array: np.ndarray) -> np.ndarray:
     found = np.array(array)
     found.setflags(write=False)
+    return found
+
+
+def _in_default_dtype(op: Op, inputs: Sequence[Any]) -> Sequence[Any]:
+    """Operands with the cast written out that the default dtype stands for: types in a graph must not depend on what
+    the default is where the graph is read."""
+    places = [i for i, p in enumerate(op.schema.inputs) if p.name in op.promotes]
+    tensors = [i for i in places if isinstance(inputs[i], TensorBase)]
+    floats = op.promotion == "float" or any(isinstance(inputs[i], float) for i in places)
+    if not floats or any(inputs[i]._array.dtype.kind in "fV" for i in tensors):
+        return inputs
+    found = list(inputs)
+    for i in tensors:
+        found[i] = EAGER.cast(inputs[i], dtype=get_default_dtype())
     return found
 
 

@@ -13,13 +13,9 @@ from ..nest import as_index
 from ..sizes import Size, equal
 from .average_pooling import avg_pool_onnx
 from .checks import require, require_float
-from .halves import widened
-from .reduction import widened
+from .halves import narrowed, widened
 
 __all__: list[str] = []
-
-
-# ----------------------------------------------------------------------------------------------- adaptive pooling
 
 
 def _bin(i: Any, size: Size, count: Size) -> tuple[Any, Any]:
@@ -120,4 +116,4 @@ def adaptive_avg_pool2d(F: Any, input: Any, output_size: Any) -> Any:
     x = widened(F, input)
     ones = F.full(size=(1, h, w), value=1, dtype=x.dtype)
     mean = F.adaptive_sum_pool2d(x, output_size) / F.adaptive_sum_pool2d(ones, output_size)
-    return mean if mean.dtype is input.dtype else F.cast(mean, dtype=input.dtype)
+    return narrowed(F, mean, input.dtype)

@@ -11,82 +11,11 @@ from ..families import composite, nest
 from ..nest import as_index
 from ..sizes import equal
 from .checks import require_float
-from .halves import widened
+from .halves import narrowed, widened
 from .pooling import FRONT, WINDOW, Windows, onnx_windows, output_sizes
-from .reduction import widened
+from .pooling_kernels import sum_pool2d_fast, sum_pool2d_grad_fast
 
 __all__ = ["avg_pool_onnx"]
-
-
-# --------------------------------------------------------------------------------------------------- kernels' parts
-
-
-def _counts(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any) -> Any:
-    found = []
-    for i in (0, 1):
-        size = x.shape[x.ndim - 2 + i]
-        span = size + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1
-        count = span // stride[i] + 1
-        if ceil_mode:
-            count = min(-(-span // stride[i]) + 1, (size + padding[i] - 1) // stride[i] + 1)
-        if count < 1 or x.ndim not in (3, 4) or 2 * padding[i] > dilation[i] * (kernel[i] - 1) + 1:
-            raise ValueError("pooling: the windows do not fit the input")
-        found.append(count)
-    return found
-
-
-def _framed(np: Any, x: Any, counts: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, value: Any) -> Any:
-    """The input with `value` around it, as far as the windows reach."""
-    h, w = x.shape[-2:]
-    ph, pw = padding
-    high = stride[0] * (counts[0] - 1) + dilation[0] * (kernel[0] - 1) + 1
-    wide = stride[1] * (counts[1] - 1) + dilation[1] * (kernel[1] - 1) + 1
-    if not ph and not pw and high <= h and wide <= w:
-        return x
-    found = np.full((*x.shape[:-2], max(high, h + ph), max(wide, w + pw)), value, x.dtype)
-    found[..., ph : ph + h, pw : pw + w] = x
-    return found
-
-
-def _parts(x: Any, counts: Any, kernel: Any, stride: Any, dilation: Any) -> Any:
-    """For every place in a window, the elements at that place of all windows."""
-    found = []
-    for i in range(kernel[0]):
-        top = i * dilation[0]
-        rows = slice(top, top + stride[0] * (counts[0] - 1) + 1, stride[0])
-        for j in range(kernel[1]):
-            left = j * dilation[1]
-            found.append(x[..., rows, left : left + stride[1] * (counts[1] - 1) + 1 : stride[1]])
-    return found
-
-
-# ------------------------------------------------------------------------------------------- sums and means of windows
-
-
-def sum_pool2d_fast(
-    np: Any,
-    x: Any,
-    *,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    ceil_mode: Any,
-    out: Any = None,
-    scratch: Any = None,
-) -> Any:
-    stride = stride or kernel_size
-    counts = _counts(x, kernel_size, stride, padding, (1, 1), ceil_mode)
-    wide = _framed(np, x, counts, kernel_size, stride, padding, (1, 1), 0)
-    parts = _parts(wide, counts, kernel_size, stride, (1, 1))
-    if len(parts) == 1:
-        if out is None:
-            return parts[0].copy()
-        out[...] = parts[0]
-        return out
-    found = np.add(parts[0], parts[1], out=out)
-    for part in parts[2:]:
-        np.add(found, part, out=found)
-    return found
 
 
 def _padded_avg_pool_onnx(E: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool) -> Any:
@@ -115,34 +44,6 @@ def sum_pool2d(n: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, 
     """The sum of each window."""
     window = Windows(n, input, kernel_size, stride or kernel_size, padding, (1, 1), ceil_mode)
     return n.out(window.out, n.sum(window.over, window.read(n, input, 0)))
-
-
-def sum_pool2d_grad_fast(
-    np: Any,
-    g: Any,
-    *,
-    input_size: Any,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    ceil_mode: Any,
-    out: Any = None,
-    scratch: Any = None,
-) -> Any:
-    stride = stride or kernel_size
-    counts = g.shape[-2:]
-    h, w = input_size[-2:]
-    ph, pw = padding
-    high = max(h + 2 * ph, stride[0] * (counts[0] - 1) + kernel_size[0])
-    wide = max(w + 2 * pw, stride[1] * (counts[1] - 1) + kernel_size[1])
-    found = np.zeros((*g.shape[:-2], high, wide), g.dtype)
-    for target in _parts(found, counts, kernel_size, stride, (1, 1)):
-        target += g
-    found = found[..., ph : ph + h, pw : pw + w]
-    if out is None:
-        return np.ascontiguousarray(found)
-    out[...] = found
-    return out
 
 
 @nest(
@@ -207,7 +108,7 @@ def avg_pool2d(
         mean = total / (kernel_size[0] * kernel_size[1])
     else:
         mean = total / _elements(F, x, kernel_size, stride, padding, ceil_mode, count_include_pad)
-    return mean if mean.dtype is input.dtype else F.cast(mean, dtype=input.dtype)
+    return narrowed(F, mean, input.dtype)
 
 
 def _elements(F: Any, x: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool) -> Any:

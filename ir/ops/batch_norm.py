@@ -11,7 +11,6 @@ from ..families import composite
 from ..sizes import product
 from .checks import require, require_equal, require_float, require_same_dtype
 from .halves import narrowed, widened
-from .reduction import widened
 
 __all__ = ["affine", "by_channel", "check_channels"]
 
@@ -26,9 +25,6 @@ def _narrow(np: Any, x: Any, dtype: Any, out: Any) -> Any:
         return x.astype(dtype)
     out[...] = x
     return out
-
-
-# ------------------------------------------------------------------------------------------------------ batch norm
 
 
 def check_channels(op: str, input: Any, **vectors: Any) -> tuple[int, ...]:

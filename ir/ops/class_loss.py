@@ -12,14 +12,10 @@ from ..errors import ArgumentError, ExportError
 from ..families import composite
 from ..sizes import equal
 from .checks import require, require_equal, require_float, require_integers, require_same_dtype
-from .halves import widened
+from .halves import narrowed, widened
 from .loss import check_reduction, reduced
-from .reduction import widened
 
 __all__: list[str] = []
-
-
-# -------------------------------------------------------------------------------------------------- classes
 
 
 def _check_classes(op: str, input: Any, target: Any, weight: Any, reduction: str) -> int:
@@ -218,7 +214,7 @@ def cross_entropy(
         smooth = F.where(F.ne(target, ignore_index), -F.sum(every, dim=(axis,)), 0.0)
         losses = losses * (1.0 - label_smoothing) + smooth * label_smoothing / input.shape[axis]
     found = _weighted(F, losses, weights, reduction)
-    return found if found.dtype is input.dtype else F.cast(found, dtype=input.dtype)
+    return narrowed(F, found, input.dtype)
 
 
 def _check_smoothing(label_smoothing: float) -> None:
@@ -339,4 +335,4 @@ def cross_entropy_grad(
     elif reduction == "mean":
         g = g / F.sum(weights)
     slopes = F.where(F.unsqueeze(F.ne(target, ignore_index), dim=axis), found * g, 0.0)
-    return slopes if slopes.dtype is input.dtype else F.cast(slopes, dtype=input.dtype)
+    return narrowed(F, slopes, input.dtype)

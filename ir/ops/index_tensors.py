@@ -18,9 +18,6 @@ from .onnx_places import read_places, write_places
 __all__: list[str] = []
 
 
-# --------------------------------------------------------------------------------- several index tensors at once
-
-
 def _check_indices(n: Any, input: Any, indices: Any, dims: Any) -> tuple[tuple[int, ...], list[Size]]:
     """The indexed dimensions, and the common sizes of the index tensors."""
     if not indices or len(indices) != len(dims):
@@ -76,6 +73,16 @@ def _indexed(n: Any, input: Any, indices: Any, dims: Any) -> tuple[list[Any], li
     return letters, at
 
 
+def _add_rows(np: Any, out: Any, places: Any, rows: Any) -> None:
+    """Add each row of `rows` to the row of `out` at its place. `add.at` is several times as fast on a flat array as on
+    one of rows."""
+    width = 1
+    for size in out.shape[1:]:
+        width *= size
+    flat = places.reshape(-1, 1).astype(np.int64) * width + np.arange(width)
+    np.add.at(out.reshape(-1), flat.reshape(-1), rows.reshape(-1))
+
+
 def _selector(x: Any, indices: Any, dims: Any) -> Any:
     at = [slice(None)] * x.ndim
     for index, dim in zip(indices, dims, strict=True):
@@ -129,7 +136,19 @@ def index_put_fast(
     else:
         np.copyto(out, x)
     if accumulate:
-        np.add.at(out, at, values.astype(x.dtype, copy=False))
+        added = values.astype(x.dtype, copy=False)
+        first = indices[0]
+        if (
+            len(indices) == 1
+            and dims[0] == 0
+            and first.size
+            and -x.shape[0] <= first.min()
+            and first.max() < x.shape[0]
+        ):
+            part = np.broadcast_to(added, (*first.shape, *x.shape[1:]))
+            _add_rows(np, out, np.where(first < 0, first + x.shape[0], first), part)
+        else:
+            np.add.at(out, at, added)
     else:
         out[at] = values
     return out

@@ -23,9 +23,6 @@ def reduced(F: Any, x: Any, reduction: str) -> Any:
     return F.mean(x) if reduction == "mean" else F.sum(x)
 
 
-# -------------------------------------------------------------------------------------------------- distances
-
-
 def _check_pair(op: str, input: Any, target: Any, reduction: str) -> None:
     check_reduction(op, reduction)
     same = input.ndim == target.ndim and all(

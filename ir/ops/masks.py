@@ -18,8 +18,6 @@ from .literals import literal_of
 __all__: list[str] = []
 
 
-# ------------------------------------------------------------------------------------------------------- by masks
-
 elementwise(
     "masked_fill(input: Tensor, mask: Tensor, value: number) -> Tensor",
     scalar=lambda s, x, mask, value: s.where(mask, s.const(literal_of(value, s.dtype(x)), s.dtype(x)), x),

@@ -13,7 +13,6 @@ from ..sizes import Size, equal, product
 from .batch_norm import affine, check_channels
 from .checks import require, require_float, require_same_dtype, show_sizes
 from .halves import narrowed, widened
-from .reduction import widened
 
 __all__: list[str] = []
 
@@ -28,9 +27,6 @@ def _narrow(np: Any, x: Any, dtype: Any, out: Any) -> Any:
         return x.astype(dtype)
     out[...] = x
     return out
-
-
-# ------------------------------------------------------------------------------------------------------ layer norm
 
 
 def _check_layer(op: str, input: Any, shape: Sequence[Size], weight: Any, bias: Any) -> tuple[int, ...]:
@@ -93,7 +89,10 @@ def layer_norm_fast(
     mean = np.add.reduce(x, axis=axes, keepdims=True)
     mean *= scale
     out = np.subtract(x, mean, out=out)
-    spread = np.add.reduce(out * out, axis=axes, keepdims=True)
+    if axes == -1 and out.size > 4096:
+        spread = np.einsum("...i,...i->...", out, out)[..., None]
+    else:
+        spread = np.add.reduce(out * out, axis=axes, keepdims=True)
     spread *= scale
     spread += eps
     np.sqrt(spread, out=spread)
@@ -150,7 +149,7 @@ def layer_norm_grad_fast(
     out: Any = None,
     scratch: Any = None,
 ) -> Any:
-    axes = _layer_axes(x, normalized_shape, weight, None)
+    _layer_axes(x, normalized_shape, weight, None)
     dtype = x.dtype
     if _half(x):
         g, x = g.astype(np.float32), x.astype(np.float32)
@@ -159,29 +158,27 @@ def layer_norm_grad_fast(
     for size in normalized_shape:
         count *= size
     scale = 1.0 / count if count else 1.0
-    mean = np.add.reduce(x, axis=axes, keepdims=True)
+    rows = (x.size // count if count else 0, count)
+    slopes, flat = g.reshape(rows), x.reshape(rows)
+    mean = np.add.reduce(flat, axis=1, keepdims=True)
     mean *= scale
-    unit = x - mean
-    spread = np.add.reduce(unit * unit, axis=axes, keepdims=True)
+    unit = flat - mean
+    spread = np.einsum("ij,ij->i", unit, unit)[:, None]
     spread *= scale
     spread += eps
     np.sqrt(spread, out=spread)
     np.divide(unit, spread, out=unit)
-    lead = tuple(range(x.ndim - len(normalized_shape)))
-    by_bias = np.add.reduce(g, axis=lead) if lead else g.copy()
-    product = g * unit
-    by_weight = np.add.reduce(product, axis=lead) if lead else product.copy()
-    weighted = g if weight is None else g * weight
-    if weight is not None:
-        np.multiply(weighted, unit, out=product)
-    slope = np.add.reduce(product, axis=axes, keepdims=True)
+    by_bias = np.add.reduce(slopes, axis=0).reshape(normalized_shape)
+    by_weight = np.einsum("ij,ij->j", slopes, unit).reshape(normalized_shape)
+    weighted = slopes if weight is None else slopes * weight.reshape(count)
+    slope = np.einsum("ij,ij->i", weighted, unit)[:, None]
     slope *= scale
-    shift = np.add.reduce(weighted, axis=axes, keepdims=True)
+    shift = np.add.reduce(weighted, axis=1, keepdims=True)
     shift *= scale
     np.multiply(unit, slope, out=unit)
-    by_input = np.subtract(weighted, unit, out=unit)
-    np.subtract(by_input, shift, out=by_input)
-    np.divide(by_input, spread, out=by_input)
+    np.subtract(weighted, unit, out=unit)
+    np.subtract(unit, shift, out=unit)
+    by_input = np.divide(unit, spread, out=unit).reshape(x.shape)
     found = by_input, by_weight, by_bias
     if out is None:
         return tuple([y.astype(dtype, copy=False) for y in found])

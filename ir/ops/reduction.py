@@ -1,4 +1,7 @@
-"""Sums and products along dimensions, and what all reductions share. Extremes are in `extremes`, means in `statistics`."""
+"""Sums and products along dimensions, and what all reductions share.
+
+Extremes are in `extremes`, means in `statistics`.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +46,6 @@ def reduction_onnx(name: str, whole: str | None = None) -> Any:
         return getattr(E, name)(input, _axes(dims), keepdims=int(keepdim))
 
     return form
-
-
-# ------------------------------------------------------------------------------------------------ sums and products
 
 
 def _accumulate(np: Any, ufunc: Any, x: Any, dim: Any, keepdim: Any, dtype: Any, out: Any) -> Any:

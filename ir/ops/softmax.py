@@ -8,7 +8,6 @@ from ..errors import ExportError
 from ..families import composite, normalise_dim
 from .checks import require_float
 from .halves import narrowed, widened
-from .reduction import widened
 
 __all__: list[str] = []
 
@@ -28,9 +27,6 @@ def _narrow(np: Any, x: Any, dtype: Any, out: Any) -> Any:
         return x.astype(dtype)
     out[...] = x
     return out
-
-
-# --------------------------------------------------------------------------------------------------------- softmax
 
 
 def softmax_fast(np: Any, x: Any, *, dim: Any, out: Any = None, scratch: Any = None) -> Any:

@@ -21,9 +21,6 @@ def count_of(sizes: Sequence[Size], dims: Sequence[int]) -> Size:
     return product([sizes[dim] for dim in dims])
 
 
-# ---------------------------------------------------------------------------------------- mean, variance, logsumexp
-
-
 def _count(x: Any, axis: Any) -> Any:
     if axis is None:
         return x.size

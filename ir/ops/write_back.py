@@ -17,9 +17,6 @@ from .views import resolve_index, resolve_range
 __all__: list[str] = []
 
 
-# ----------------------------------------------------------------------------------------------------- write-backs
-
-
 def slice_scatter_fast(
     np: Any, x: Any, src: Any, *, dim: Any, start: Any, end: Any, step: Any, out: Any = None, scratch: Any = None
 ) -> Any:

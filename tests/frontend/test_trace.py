@@ -335,3 +335,20 @@ def test_random_draws_differ_from_call_to_call_and_follow_the_seed():
     theirs = [f(ingot.zeros(3)).tolist() for _ in range(3)]
     assert mine == theirs
     assert mine[0] != mine[1]
+
+
+def test_a_program_does_not_depend_on_the_default_dtype_of_its_reader(tmp_path):
+    def f(x):
+        return x / 2, x * 0.1, ingot.exp(x), x.double() * 0.5
+
+    ingot.set_default_dtype(ingot.float64)
+    try:
+        program = trace(f, ingot.tensor([1, 2, 3]))
+        expected = [result.numpy() for result in f(ingot.tensor([4, 5, 6]))]
+        program.save(tmp_path / "p.ingot")
+    finally:
+        ingot.set_default_dtype(ingot.float32)
+    found = ingot.load(tmp_path / "p.ingot")(ingot.tensor([4, 5, 6]))
+    for mine, theirs in zip(found, expected, strict=True):
+        assert mine.dtype is ingot.float64
+        assert np.array_equal(mine.numpy(), theirs)

@@ -79,6 +79,34 @@ def test_results_outlive_the_memory_that_is_used_again(op, rng):
         np.testing.assert_array_equal(first, kept)
 
 
+LARGE = [
+    ("layer_norm", [(64, 128), (128,), (128,)], {"normalized_shape": 128}),
+    ("layer_norm_grad", [(64, 128), (64, 128), (128,)], {"normalized_shape": 128, "eps": 1e-5}),
+    ("softmax", [(40, 200)], {"dim": 1}),
+    ("sum", [(16, 8, 5, 5)], {"dim": (0, 2, 3)}),
+    ("sum", [(70, 3, 4)], {"dim": (2, 1), "keepdim": True}),
+    ("batch_norm_training", [(32, 6, 5, 5), (6,), (6,)], {}),
+    ("max_pool2d", [(8, 4, 20, 20)], {"kernel_size": 3, "stride": 2, "padding": 1}),
+    ("matmul", [(6, 30, 40), (40, 20)], {}),
+    ("linear", [(6, 30, 40), (20, 40), (20,)], {}),
+    ("where", [(50, 60), (50, 60)], {}),
+]
+
+
+@pytest.mark.parametrize(("name", "sizes", "attrs"), LARGE, ids=[name for name, _, _ in LARGE])
+def test_kernels_that_go_another_way_with_size(name, sizes, attrs, rng):
+    op = lookup(name)
+    inputs = [rng.standard_normal(size).astype(np.float32) for size in sizes]
+    if name == "where":
+        found = op.kernel(inputs[0] > 0, inputs[0], inputs[1])
+        np.testing.assert_array_equal(found, np.where(inputs[0] > 0, inputs[0], inputs[1]))
+        return
+    full = op.schema.check_attrs(attrs)
+    found, expected = as_tuple(op.kernel(*inputs, **full)), as_tuple(op.extras["reference"](*inputs, **full))
+    for a, b in zip(found, expected, strict=True):
+        assert (wrong := disagreement(a, b)) is None, wrong
+
+
 def test_convolutions_of_many_images_are_taken_in_blocks(rng):
     """More windows than fit into one block: the same as image by image."""
     x = rng.standard_normal((40, 8, 20, 20), np.float32)

@@ -34,6 +34,7 @@ def _scatter(make: Maker, name: str) -> Iterator[Any]:
     yield make.tensor(4, 3), places(4, 3).T, make.strided(2, 3), {"dim": 0}
     yield make.tensor(), make.indices(1), make.tensor(), {"dim": 0}
     yield make.tensor(3), make.indices(3, 0), make.tensor(0), {"dim": 0}
+    yield make.tensor(2, 100), np.array([[99, 3], [98, 0]], np.int8), make.tensor(2, 2), {"dim": 1}
     if not repeated:
         # Where several writes meet, their gradients are not defined.
         yield Sample((make.tensor(2, 3), make.indices(2, 4, 3), make.tensor(4, 3)), {"dim": 0}, smooth=False)
@@ -75,6 +76,7 @@ def _embedding_grad(make: Maker) -> Iterator[Any]:
     yield make.tensor(6, 3), make.indices(4, 6), {"num_embeddings": 4, "padding_idx": 2}
     yield make.tensor(6, 3), make.indices(4, 6), {"num_embeddings": 4, "padding_idx": -1}
     yield make.tensor(0, 3), make.indices(4, 0), {"num_embeddings": 4}
+    yield make.tensor(5, 4), make.indices(200, 5, dtype=np.uint8), {"num_embeddings": 200}
 
 
 @for_op("one_hot", kinds="int")
@@ -103,6 +105,7 @@ def _index_put(make: Maker) -> Iterator[Any]:
     yield make.tensor(4, 3), order - 4, make.tensor(), {"dims": (0,)}
     yield make.tensor(4, 3, 2), order, np.array([1, 0]), make.tensor(2, 3), {"dims": (0, 2)}
     yield make.tensor(4, 3), make.indices(4, 6), make.tensor(6, 1), {"dims": (0,), "accumulate": True}
+    yield make.tensor(100, 3), np.array([99, -100, 3], np.int8), make.tensor(3, 3), {"dims": (0,), "accumulate": True}
     yield (
         make.tensor(4, 3),
         make.indices(4, 2),

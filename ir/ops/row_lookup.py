@@ -29,7 +29,14 @@ def _inside(np: Any, index: Any, size: Any) -> Any:
     return index
 
 
-# ------------------------------------------------------------------------------------------- whole rows by an index
+def _add_rows(np: Any, out: Any, places: Any, rows: Any) -> None:
+    """Add each row of `rows` to the row of `out` at its place. `add.at` is several times as fast on a flat array as on
+    one of rows."""
+    width = 1
+    for size in out.shape[1:]:
+        width *= size
+    flat = places.reshape(-1, 1).astype(np.int64) * width + np.arange(width)
+    np.add.at(out.reshape(-1), flat.reshape(-1), rows.reshape(-1))
 
 
 def index_select_fast(np: Any, x: Any, index: Any, *, dim: Any, out: Any = None, scratch: Any = None) -> Any:
@@ -71,7 +78,11 @@ def index_add_fast(np: Any, x: Any, index: Any, source: Any, *, dim: Any, out: A
         out = x.copy()
     else:
         np.copyto(out, x)
-    np.add.at(out, (*(slice(None),) * axis, index), source.astype(x.dtype, copy=False))
+    added = source.astype(x.dtype, copy=False)
+    if axis == 0:
+        _add_rows(np, out, index, added)
+    else:
+        np.add.at(out, (*(slice(None),) * axis, index), added)
     return out
 
 
@@ -128,8 +139,7 @@ def embedding_grad_fast(
         out = np.zeros((num_embeddings, width), g.dtype)
     else:
         out[...] = 0
-    flat = _inside(np, ids, num_embeddings).reshape(-1)
-    np.add.at(out, flat, g.reshape(flat.shape[0], width))
+    _add_rows(np, out, _inside(np, ids, num_embeddings), g)
     if padding_idx is not None:
         out[padding_idx] = 0
     return out
