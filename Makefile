@@ -37,7 +37,7 @@ bench: .venv/stamps/demo
 lint: .venv/stamps/dev
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
-	@mkdir -p .mypy_cache/root && ln -sfn ../.. .mypy_cache/root/ingot
+	@mkdir -p .mypy_cache/link && ln -sfn ../.. .mypy_cache/link/ingot
 	$(PY) -m mypy -p ingot
 	.venv/bin/lint-imports --no-logo
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import ingot
 import numpy as np
 from hand_numpy import HandNet
 from measure import Row, interleaved, ratio_row
-
-import ingot
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 
@@ -39,7 +38,12 @@ def rows() -> list[Row]:
             return model(images)
 
     np.testing.assert_allclose(program(images).numpy(), hand(array), atol=1e-5)
-    subjects = {"hand": lambda: hand(array), "eager": eager, "compiled": lambda: program(images), "folded": lambda: folded(array)}
+    subjects = {
+        "hand": lambda: hand(array),
+        "eager": eager,
+        "compiled": lambda: program(images),
+        "folded": lambda: folded(array),
+    }
     found = interleaved(subjects, seconds=6.0, inner=5)
     steps = interleaved(training, seconds=4.0, inner=1)
     return [

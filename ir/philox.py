@@ -347,9 +347,7 @@ def randint(key: Key, low: int, high: int, shape: Shape) -> np.ndarray:
     (-2, 2)
     """
     if not -(1 << 63) <= low < high <= 1 << 63:
-        raise ArgumentError(
-            "randint: no such range", expected="-2**63 <= low < high <= 2**63", found=f"{low}, {high}"
-        )
+        raise ArgumentError("randint: no such range", expected="-2**63 <= low < high <= 2**63", found=f"{low}, {high}")
     dims, n = _dims(shape)
     words = raw(key, n)
     count = high - low

@@ -18,7 +18,17 @@ from .types import Type
 if TYPE_CHECKING:
     from .graph import Node
 
-__all__ = ["NotDifferentiable", "NotExportable", "Op", "StopsGradient", "all_ops", "lookup", "names", "register", "unregister"]
+__all__ = [
+    "NotDifferentiable",
+    "NotExportable",
+    "Op",
+    "StopsGradient",
+    "all_ops",
+    "lookup",
+    "names",
+    "register",
+    "unregister",
+]
 
 
 @dataclass(frozen=True, slots=True)
