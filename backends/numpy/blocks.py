@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from itertools import product
 from math import prod
@@ -17,7 +18,8 @@ __all__ = ["BLOCK", "Blocks", "Cut", "Pool", "Scratch", "fused", "worker_count"]
 
 BLOCK = 65536  # elements computed at once by one thread: they stay in the cache
 SHARED_BLOCK = 2 * BLOCK  # by each of several: larger, as handing over the interpreter lock takes its time
-WORTH_THREADS = 1 << 20  # element operations below which waking another thread costs more than it saves
+WAKING = 5e-4  # the most seconds to wait for another thread to begin
+WORTH_THREADS = 1 << 21  # element operations below which waking another thread costs more than it saves
 
 
 class Scratch:
@@ -51,6 +53,32 @@ def worker_count() -> int:
     if asked:
         return int(asked)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def apart() -> Iterator[set[int]]:
+    """Keep this thread on its processor, and give the others that it may use; none where that cannot be had, or where
+    the machine is busy, so that the scheduler should have its way.
+
+    In a virtual machine, Linux takes a processor that has been idle for a while for one that is not there: it wakes a
+    thread on its waker's processor, where both then share the time for some milliseconds.
+    """
+    try:
+        with open("/proc/loadavg") as file:
+            busy = int(file.read().split()[3].partition("/")[0]) > 1
+        with open("/proc/thread-self/stat") as file:
+            here = int(file.read().rpartition(")")[2].split()[36])
+        usual = os.sched_getaffinity(0) if not busy else {here}
+        others = usual - {here}
+        if others:
+            os.sched_setaffinity(0, {here})
+    except (OSError, AttributeError, IndexError, ValueError):
+        others = set()
+    try:
+        yield others
+    finally:
+        if others:
+            os.sched_setaffinity(0, usual)
 
 
 class Pool:
@@ -139,14 +167,31 @@ class Blocks:
             operands = tuple([x.reshape(-1) for x in operands])
         waiting = list(range(len(cut.parts) - 1, -1, -1))
         helpers = min(self.threads, len(waiting)) - 1
-        futures = [Pool.submit(self.help, i + 1, cut, operands, waiting) for i in range(helpers)]
-        self.work(0, cut, operands, waiting)
-        for future in futures:
-            if not future.cancel():
-                future.result()
+        if helpers <= 0:
+            return self.work(0, cut, operands, waiting)
+        awake = threading.Semaphore(0)
+        with apart() as elsewhere:
+            futures = [Pool.submit(self.help, i + 1, cut, operands, waiting, awake, elsewhere) for i in range(helpers)]
+            # A thread that wakes up slower than NumPy works finds the interpreter lock taken, and sleeps again.
+            awake.acquire(timeout=WAKING)
+            self.work(0, cut, operands, waiting)
+            for future in futures:
+                if not future.cancel():
+                    future.result()
 
-    def help(self, thread: int, cut: Cut, operands: Sequence[Any], waiting: list[int]) -> None:
+    def help(
+        self,
+        thread: int,
+        cut: Cut,
+        operands: Sequence[Any],
+        waiting: list[int],
+        awake: threading.Semaphore,
+        elsewhere: set[int],
+    ) -> None:
         """Work in another thread, which has settings of its own for floating-point warnings."""
+        if elsewhere:
+            os.sched_setaffinity(0, elsewhere)
+        awake.release()
         with np.errstate(all="ignore"):
             self.work(thread, cut, operands, waiting)
 

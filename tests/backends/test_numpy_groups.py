@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -224,3 +225,16 @@ def test_a_pool_that_is_busy_does_not_stop_anybody(monkeypatch, rng):
     for thread in threads:
         thread.join()
     assert results == [True] * 30
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processors cannot be chosen here")
+def test_a_call_leaves_the_callers_processors_as_they_were(monkeypatch, rng):
+    monkeypatch.setenv("INGOT_NUM_THREADS", "2")
+    usual = os.sched_getaffinity(0)
+    n = 16 * BLOCK
+    x, y = (rng.standard_normal(n).astype(np.float32) for _ in range(2))
+    agree(fused_graph(chain, f32(n), f32(n)), x, y)
+    with pytest.raises(KeyError), blocks.apart() as others:
+        assert others < usual
+        raise KeyError
+    assert os.sched_getaffinity(0) == usual
