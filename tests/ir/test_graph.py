@@ -605,3 +605,18 @@ def test_pauses_overlap_between_threads():
 
 def test_assumptions_print():
     assert str(Assumption(SizeRelation("==", var("H") % 2, 0))) == "assume H % 2 == 0"
+
+
+def test_after_a_pause_the_collector_does_not_walk_what_was_made():
+    import gc
+
+    from ingot.ir.gc_pause import paused_gc
+
+    gc.collect()
+    before = gc.get_count()[0]
+    with paused_gc():
+        made = [[] for _ in range(5000)]
+    assert gc.isenabled()
+    assert gc.get_count()[0] < before + 1000
+    assert gc.get_freeze_count() == 0
+    del made
