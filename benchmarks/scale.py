@@ -4,14 +4,13 @@ Builds four kinds of graphs at 10,000 and 100,000 nodes and times each step: med
 take turns, how much they grow (13 times at most), and seconds at 100,000 nodes against each step's limit. It is the
 processor's time that counts: everything here runs in one thread, and is not to suffer from other programs.
 
-    python benchmarks/scale.py [GRAPH ...]
+    python benchmarks/run.py scale
 """
 
 from __future__ import annotations
 
 import gc
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -217,14 +216,3 @@ def rows(names: tuple[str, ...] = tuple(GRAPHS)) -> Iterator[Row]:
             yield Row(f"{step} {name}", subject, "", large, "s", LIMITS[step], False, noisy)
             growth = large / small
             yield Row(f"{step} {name}, growth", subject, reference, growth, "x", MOST_GROWTH, False, noisy)
-
-
-def main(names: list[str]) -> None:
-    """Print the rows of the given graphs, or of all, as they come."""
-    for row in rows(tuple(names) or tuple(GRAPHS)):
-        limit = "" if row.limit is None else f"<= {row.limit:g}"
-        print(f"{row.name:28} {row.figure:8.3f} {row.unit:2} {limit:7} {row.verdict}", flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
