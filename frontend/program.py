@@ -44,18 +44,20 @@ class _Entry:
         self.main = stages.main
         self.prepare = None if stages.prepare is None else get_backend(backend).compile(stages.prepare)
         self.run = get_backend(backend).compile(stages.main)
-        self.derived: tuple[int, dict[str, Any]] | None = None
+        self.reads = () if stages.prepare is None else tuple(stages.prepare.state)
+        self.derived: tuple[list[Any], dict[str, Any]] | None = None
 
-    def state(self, state: Mapping[str, Any], version: int) -> Mapping[str, Any]:
-        """State with what is derived from it alone, which is computed once per version of the state."""
+    def state(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """State with what is derived from it alone, which is computed again when what it derives from was replaced."""
         if self.prepare is None:
             return state
+        read = [state[key] for key in self.reads]
         found = self.derived
-        if found is None or found[0] != version:
+        if found is None or any(a is not b for a, b in zip(found[0], read, strict=True)):
             values, _ = self.prepare([], state, {})
             keys = [key for key in self.main.state if key not in state]
-            found = self.derived = (version, {**state, **dict(zip(keys, values, strict=True))})
-        return found[1]
+            found = self.derived = (read, dict(zip(keys, values, strict=True)))
+        return {**state, **found[1]}
 
 
 class Program:
@@ -78,7 +80,6 @@ class Program:
         self.backend = get_backend(backend).name
         self._staged: dict[str, _Stages] = {}
         self._entries: dict[tuple[str, str], _Entry] = {}
-        self._version = 0
         self._lock = threading.Lock()
 
     # ------------------------------------------------------------------------------------------------ facts
@@ -142,7 +143,7 @@ class Program:
     @property
     def optimized(self) -> Graph:
         """The main entry point's graph after the passes. What follows from the state alone is read as state of its
-        own (`"%derived.0"`): it is computed once for each version of the state."""
+        own (`"%derived.0"`): it is computed again only when that state is replaced."""
         return self._stages(self._entry_name(None)).main
 
     def _stages(self, entry: str) -> _Stages:
@@ -181,23 +182,15 @@ class Program:
         """Call an entry point on the flat arrays of its graph's inputs; gives the flat outputs."""
         compiled = self._entries.get((entry, self.backend)) or self._compile(entry)
         sizes = bind_sizes(compiled.main, arrays)
-        state, version = self._current
-        outputs, updates = compiled.run(arrays, compiled.state(state, version), sizes)
+        outputs, updates = compiled.run(arrays, compiled.state(self.record.state), sizes)
         if updates:
             self._replace(updates)
         return outputs
-
-    @property
-    def _current(self) -> tuple[dict[str, Any], int]:
-        """The state and its version, which belong together."""
-        with self._lock:
-            return self.record.state, self._version
 
     def _replace(self, values: Mapping[str, Any]) -> None:
         """Put new arrays into the state: a new dict, so that calls under way keep theirs."""
         with self._lock:
             self.record.state = {**self.record.state, **values}
-            self._version += 1
 
     def _compile(self, entry: str) -> _Entry:
         found = _Entry(self._stages(entry), self.backend)
@@ -247,6 +240,7 @@ class Program:
     def to(self, backend: str) -> Program:
         """The same program, sharing its state, on another backend."""
         found = Program(self.record, backend=backend)
+        found._lock = self._lock
         return found
 
 

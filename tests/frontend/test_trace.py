@@ -317,6 +317,17 @@ def test_new_state_takes_effect_also_where_weights_were_folded(net):
     assert not np.array_equal(program(x).numpy(), before)
 
 
+def test_programs_that_share_state_see_each_others_changes(net):
+    net.eval()
+    program = trace(net, images(2), dynamic_shapes={"x": {0: "batch"}})
+    other = program.to("reference")
+    x = images(3)
+    before = other(x).numpy()
+    program.load_state_dict({"bn.weight": net.bn.weight * 3})
+    np.testing.assert_allclose(other(x).numpy(), program(x).numpy(), atol=1e-6)
+    assert not np.allclose(other(x).numpy(), before)
+
+
 def test_nested_capture_is_refused():
     def f(x):
         return trace(lambda y: y, x)(x)
