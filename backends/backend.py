@@ -7,7 +7,7 @@ imports each by one line.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,10 @@ class Backend:
         """The graph as source text."""
         raise TypeError(f"{type(self).__name__} does not define emit")
 
+    def emit_in_place(self, graph: Graph, keys: Collection[str]) -> Source:
+        """The same, for state that may be written where it lies: updates of these keys need not be handed out."""
+        return self.emit(graph)
+
     def load(self, source: Source) -> Executable:
         """Emitted source as something that runs."""
         raise TypeError(f"{type(self).__name__} does not define load")
@@ -82,10 +86,15 @@ class Backend:
             lines = tuple(f"\n    {reason}{where}" for reason, where in reasons.items())
             raise UnsupportedError(f"the {self.name} backend cannot run @{graph.name}", notes=lines)
 
-    def compile(self, graph: Graph) -> Executable:
-        """Check, emit and load."""
+    def compile(self, graph: Graph, in_place: Collection[str] = ()) -> Executable:
+        """Check, emit and load.
+
+        Args:
+            in_place: keys of state whose arrays a call may overwrite with their new values. Updates that it hands out
+                all the same are to be written by the caller.
+        """
         self.check(graph)
-        return self.load(self.emit(graph))
+        return self.load(self.emit_in_place(graph, in_place) if in_place else self.emit(graph))
 
 
 _backends: dict[str, Backend] = {}

@@ -20,6 +20,7 @@ from .locations import Location
 
 __all__ = [
     "ArgumentError",
+    "AssertError",
     "CaptureError",
     "DTypeError",
     "ExportError",
@@ -122,6 +123,10 @@ class ArgumentError(IngotError, TypeError, ValueError):
 
 class IndexOutOfRange(IngotError, IndexError):
     """A dimension or an index lies outside of the tensor."""
+
+
+class AssertError(IngotError, AssertionError):
+    """An assertion of the program does not hold; the message is the program's own."""
 
 
 class CaptureError(IngotError):

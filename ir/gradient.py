@@ -22,7 +22,7 @@ from .errors import GradientError
 from .registry import NotDifferentiable, Op, StopsGradient
 from .sizes import Size
 
-__all__ = ["Recorder", "TypeNames", "accumulate", "gradient_names", "input_gradients", "sum_to"]
+__all__ = ["Recorder", "TypeNames", "accumulate", "forget_rules", "gradient_names", "input_gradients", "sum_to"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,12 @@ def gradient_names(op: Op, wanted: tuple[str, ...]) -> frozenset[str]:
     rules = _rules(op)
     known = {p.name for p in op.schema.inputs} | {"y"}
     return frozenset(name for w in wanted if w in rules for name in rules[w].names if name in known)
+
+
+def forget_rules() -> None:
+    """Forget what is remembered of ops' gradients: a declaration has been completed."""
+    _rules.cache_clear()
+    gradient_names.cache_clear()
 
 
 class TypeNames:

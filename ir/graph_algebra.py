@@ -13,6 +13,7 @@ from .builder import Builder
 from .graph import Node, Value
 from .locations import Location
 from .registry import Op
+from .sizes import SizeExpr
 from .types import NONE
 
 __all__ = ["GraphAlgebra"]
@@ -52,11 +53,12 @@ class GraphAlgebra(Algebra):
         return None if value.type is NONE else Proxy(self, value, value.type)
 
     def value(self, operand: Any) -> Value:
-        """An operand as a graph value; numbers and arrays become constants."""
+        """An operand as a graph value; numbers and arrays become constants, sizes run-time numbers."""
         if isinstance(operand, Proxy):
             found: Value = operand.value
             return found
-        node = self.builder.emit("prim::Constant", (), {"value": operand}, location=self.location, path=self.path)
+        made = "prim::Size" if isinstance(operand, SizeExpr) else "prim::Constant"
+        node = self.builder.emit(made, (), {"value": operand}, location=self.location, path=self.path)
         self.made.append(node)
         return node.output
 

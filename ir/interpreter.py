@@ -15,10 +15,11 @@ from .binding import SizeBinder, solve_sizes
 from .errors import ArgumentError, IndexOutOfRange, IngotError, ShapeError
 from .graph import Block, Graph, Node, Value
 from .locations import Location
+from .size_matching import fits_bounds
 from .sizes import SizeExpr, evaluate, free_vars
 from .types import TensorType
 
-__all__ = ["evaluate_attr", "interpret", "last_uses", "located_error"]
+__all__ = ["evaluate_attr", "interpret", "last_uses", "located_error", "run_node"]
 
 Bindings = dict[str, int]
 
@@ -60,6 +61,29 @@ def interpret(
     values = machine.run([*inputs, *(state[key] for key in graph.state)])
     count = len(graph.outputs)
     return values[:count], dict(zip(graph.updates, values[count:], strict=True))
+
+
+def run_node(
+    node: Node, value_of: Callable[[Value], Any], sizes: Mapping[str, int]
+) -> tuple[list[Any], dict[str, int]]:
+    """Run one node, its blocks included, apart from the rest of its graph.
+
+    Args:
+        value_of: the run-time value of what the node, or a node inside of it, takes from outside.
+        sizes: the size variables' values.
+
+    Returns:
+        the outputs, and the values of all size variables afterwards.
+    """
+    assert node.block is not None
+    machine = _Machine(node.block.graph, dict(sizes), last={})
+    inside = {block for inner in node.blocks for block in inner.blocks()}
+    nodes = [node, *(n for block in inside for n in (*block.nodes, block.terminator) if n is not None)]
+    for value in {value for n in nodes for value in n.inputs if value.block not in inside}:
+        machine.values[value] = value_of(value)
+    machine.step(node)
+    machine.finish()
+    return [machine.values[output] for output in node.outputs], machine.bindings
 
 
 def last_uses(graph: Graph) -> dict[Node, tuple[Value, ...]]:
@@ -141,28 +165,35 @@ _KINDS: Final = (
 
 
 class _Frame:
-    """A block that is being run: what is left of it, and what to do with what it yields."""
+    """A block that is being run: what is left of it, what to do with what it yields, and the size variables that it
+    has bound, which end with it."""
 
-    __slots__ = ("block", "finish", "nodes")
+    __slots__ = ("block", "bound", "finish", "nodes")
 
     def __init__(self, block: Block, finish: Callable[[list[Any]], None]) -> None:
         self.block = block
         self.nodes = iter(block.nodes)
         self.finish = finish
+        self.bound: list[str] = []
 
 
 class _Machine:
-    def __init__(self, graph: Graph, bindings: Bindings) -> None:
+    def __init__(self, graph: Graph, bindings: Bindings, last: dict[Node, tuple[Value, ...]] | None = None) -> None:
         self.graph = graph
         self.bindings = bindings
         self.values: dict[Value, Any] = {}
-        self.last = last_uses(graph)
+        self.last = last_uses(graph) if last is None else last
         self.frames: list[_Frame] = []
         self.result: list[Any] = []
 
     def run(self, arguments: Sequence[Any]) -> list[Any]:
         """The values that the top block returns."""
         self.enter(self.graph.block, arguments, self.result.extend)
+        self.finish()
+        return self.result
+
+    def finish(self) -> None:
+        """Run the blocks that have been entered to their ends."""
         frames = self.frames
         while frames:
             frame = frames[-1]
@@ -175,20 +206,30 @@ class _Machine:
             yielded = [self.values[value] for value in terminator.inputs]
             self.release(terminator)
             frames.pop()
-            frame.finish(yielded)
-        return self.result
+            for name in frame.bound:
+                del self.bindings[name]
+            if frame.block.parent is None:
+                frame.finish(yielded)
+            else:
+                self.located(frame.block.parent, frame.finish, yielded)
 
     def enter(self, block: Block, arguments: Sequence[Any], finish: Callable[[list[Any]], None]) -> None:
         self.values.update(zip(block.params, arguments, strict=True))
         self.frames.append(_Frame(block, finish))
+        for param, argument in zip(block.params, arguments, strict=True):
+            self.learn(param, argument)
 
     def step(self, node: Node) -> None:
         structure = _STRUCTURE.get(node.op.name)
+        if structure is not None:
+            self.located(node, structure, self, node)
+        else:
+            self.located(node, self.compute, node)
+
+    def located(self, node: Node, work: Callable[..., None], *arguments: Any) -> None:
+        """Do a node's work; an error gets the node's place in the user's source."""
         try:
-            if structure is not None:
-                structure(self, node)
-            else:
-                self.compute(node)
+            work(*arguments)
         except Exception as error:
             context = f"while running @{self.graph.name}"
             found = located_error(error, node.op.short, node.location, node.path, context)
@@ -216,7 +257,19 @@ class _Machine:
         if isinstance(type_, TensorType) and not type_.is_static:
             for size in type_.sizes:
                 if isinstance(size, SizeExpr) and not free_vars(size) <= self.bindings.keys():
+                    count = len(self.bindings)
                     solve_sizes(type_, result.shape, self.bindings)
+                    if self.frames:  # there is none around a node that is run on its own
+                        self.frames[-1].bound += list(self.bindings)[count:]
+                    break
+
+    def bind(self, variable: SizeExpr, number: int) -> None:
+        """Bind a size variable to a run-time integer, until the end of the block."""
+        if not fits_bounds(variable, number):
+            raise ShapeError(f"size {variable} is out of its bounds", found=str(number))
+        self.bindings[str(variable)] = number
+        if self.frames:
+            self.frames[-1].bound.append(str(variable))
 
     def release(self, node: Node) -> None:
         for value in self.last.get(node, ()):
@@ -235,7 +288,7 @@ def _size(machine: _Machine, node: Node) -> None:
 
 
 def _bind(machine: _Machine, node: Node) -> None:
-    machine.bindings[str(node.attrs["variable"])] = int(machine.values[node.inputs[0]])
+    machine.bind(node.attrs["variable"], int(machine.values[node.inputs[0]]))
     machine.release(node)
 
 
@@ -295,9 +348,10 @@ class _Loop:
             return np.stack(items) if isinstance(items[0], (np.ndarray, np.generic)) else _stack_elsewhere(items)
         type_ = output.type
         assert isinstance(type_, TensorType)
-        solve_sizes(type_.with_(sizes=type_.sizes[:1]), (0,), self.machine.bindings)
-        sizes = [evaluate(size, self.machine.bindings) for size in type_.sizes[1:]]
-        return np.empty((0, *sizes), type_.dtype.np)
+        known = self.machine.bindings
+        # What nothing tells is a variable of the stack's own, and 0.
+        sizes = [evaluate(s, known) if isinstance(s, int) or free_vars(s) <= known.keys() else 0 for s in type_.sizes]
+        return np.empty((0, *sizes[1:]), type_.dtype.np)
 
 
 def _stack_elsewhere(items: list[Any]) -> Any:

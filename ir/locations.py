@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, FrameType
 
-__all__ = ["Location", "Mark", "here", "mark", "resolve"]
+__all__ = ["Location", "Mark", "here", "is_internal", "mark", "positions", "resolve"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # Tests, benchmarks and examples stand in the repository beside the package's folders, yet are users of it.
@@ -52,7 +52,8 @@ Mark = tuple[CodeType, int]
 
 
 @lru_cache(maxsize=4096)
-def _is_internal(filename: str) -> bool:
+def is_internal(filename: str) -> bool:
+    """Whether code of this file is Ingot's own, or Python's machinery, rather than the user's."""
     if filename.startswith(("<frozen ", "<entry ")):
         return True
     return filename.startswith(_PACKAGE) and not filename.startswith(_USERS)
@@ -61,7 +62,7 @@ def _is_internal(filename: str) -> bool:
 def user_frame(depth: int = 1) -> FrameType | None:
     """The nearest frame whose code is not Ingot's own."""
     frame: FrameType | None = sys._getframe(depth)
-    while frame is not None and _is_internal(frame.f_code.co_filename):
+    while frame is not None and is_internal(frame.f_code.co_filename):
         frame = frame.f_back
     return frame
 
@@ -90,16 +91,35 @@ def resolve(found: Mark) -> Location:
 
 
 def _position(code: CodeType, instruction: int) -> tuple[int, int, int, int]:
-    for index, (line, end_line, column, end_column) in enumerate(code.co_positions()):
-        if index * 2 == instruction:
-            known = column is not None and end_column is not None
-            return (
-                line or code.co_firstlineno,
-                end_line or 0,
-                column + 1 if known and column is not None else 0,
-                end_column + 1 if known and end_column is not None else 0,
-            )
-    return code.co_firstlineno, 0, 0, 0
+    line, end_line, column, end_column = positions(code)[instruction // 2]
+    known = column is not None and end_column is not None
+    return (
+        line or code.co_firstlineno,
+        end_line or 0,
+        column + 1 if known and column is not None else 0,
+        end_column + 1 if known and end_column is not None else 0,
+    )
+
+
+_Positions = tuple[tuple[int | None, int | None, int | None, int | None], ...]
+_positions: dict[int, tuple[CodeType, _Positions]] = {}
+_MOST_POSITIONS = 256
+
+
+def positions(code: CodeType) -> _Positions:
+    """Line, last line, column and last column of every instruction, lines from 1 and columns, in bytes, from 0.
+
+    Python keeps them packed from the first instruction on, so that looking each up would be quadratic in the size of a
+    function. They are kept by identity: comparing code objects takes as long as they are.
+    """
+    known = _positions.get(id(code))
+    if known is not None and known[0] is code:
+        return known[1]
+    if len(_positions) >= _MOST_POSITIONS:
+        _positions.clear()
+    found = tuple(code.co_positions())
+    _positions[id(code)] = (code, found)
+    return found
 
 
 @lru_cache(maxsize=4096)

@@ -7,97 +7,48 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError
 from .graph import Graph
-from .locations import Location
+from .ledger import LedgerEntry
+from .trees import Tree, Types, flatten, unflatten
 
 __all__ = ["Example", "LedgerEntry", "ProgramRecord", "Signature", "Tree", "flatten", "unflatten"]
-
-# A tree is data: {"kind": "leaf"}, {"kind": "none"}, {"kind": "tuple" | "list", "items": [tree, ...]},
-# {"kind": "dict", "items": [tree, ...], "keys": [str, ...]}, or {"kind": "constant", "value": number or string}.
-Tree = dict[str, Any]
-
-
-def flatten(value: Any, is_leaf: Callable[[Any], bool]) -> tuple[list[Any], Tree]:
-    """A nested value as its leaves, in order, and the tree that they hang on.
-
-    Raises:
-        ArgumentError: for a value that is neither a leaf nor a container of them.
-
-    >>> flatten((1.5, {"a": 2.5}), lambda x: isinstance(x, float))[0]
-    [1.5, 2.5]
-    """
-    if is_leaf(value):
-        return [value], {"kind": "leaf"}
-    if value is None:
-        return [], {"kind": "none"}
-    if isinstance(value, (bool, int, float, str)):
-        return [], {"kind": "constant", "value": value}
-    if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str):
-                raise ArgumentError(f"a dict key is {key!r}", expected="strings as keys")
-        parts = [flatten(item, is_leaf) for item in value.values()]
-        tree: Tree = {"kind": "dict", "items": [t for _, t in parts], "keys": list(value)}
-    elif isinstance(value, (tuple, list)):
-        parts = [flatten(item, is_leaf) for item in value]
-        tree = {"kind": "tuple" if isinstance(value, tuple) else "list", "items": [t for _, t in parts]}
-    else:
-        raise ArgumentError(
-            f"a value of type {type(value).__name__} cannot be an input or output of a program",
-            expected="tensors, numbers, None, and tuples, lists and dicts of them",
-        )
-    return [leaf for leaves, _ in parts for leaf in leaves], tree
-
-
-def unflatten(tree: Tree, leaves: Sequence[Any]) -> Any:
-    """The nested value of a tree over its leaves; the inverse of `flatten`."""
-    return _unflatten(tree, iter(leaves))
-
-
-def _unflatten(tree: Tree, leaves: Any) -> Any:
-    kind = tree["kind"]
-    if kind == "leaf":
-        return next(leaves)
-    if kind == "none":
-        return None
-    if kind == "constant":
-        return tree["value"]
-    items = [_unflatten(item, leaves) for item in tree["items"]]
-    if kind == "dict":
-        return dict(zip(tree["keys"], items, strict=True))
-    return tuple(items) if kind == "tuple" else items
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
     """How an entry point is called: its parameters by name, each with its tree; and its result's tree.
 
-    The graph's inputs are the leaves of the arguments in the order of the parameters; its outputs are the leaves
-    of the result.
+    The graph's inputs are the leaves of the arguments in the order of the parameters. Its outputs are the leaves of
+    the result; then the new values of the inputs in `writes`; then the leaves of the trees in `after`.
+
+    Attributes:
+        kinds: how each parameter is given: `""` by position or name, `"/"` by position, `"="` by name, `"*"` and
+            `"**"` the rest of both. Empty when all are `""`.
+        defaults: what stands for an argument that is left out, a tree without leaves, by parameter.
+        writes: the inputs that the program changes in place, by number; a call writes into the caller's arrays.
+        copies: the inputs of which the program changes a copy.
+        after: what becomes of arguments whose containers the program changes, by parameter; a leaf
+            `{"kind": "input", "index": i}` is the caller's own.
     """
 
     parameters: tuple[str, ...]
     arguments: tuple[Tree, ...]
     result: Tree
+    kinds: tuple[str, ...] = ()
+    defaults: Mapping[str, Tree] = field(default_factory=dict)
+    writes: tuple[int, ...] = ()
+    copies: tuple[int, ...] = ()
+    after: Mapping[str, Tree] = field(default_factory=dict)
 
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """One thing that capture took from Python and froze.
-
-    `kind` says what it was ("item", "size", "assumption", "constant", ...), `what` is a sentence for people.
-    """
-
-    kind: str
-    what: str
-    location: Location | None = None
+    def kind(self, index: int) -> str:
+        """How a parameter is given; see `kinds`."""
+        return self.kinds[index] if self.kinds else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +72,8 @@ class ProgramRecord:
         ledger: what capture froze.
         extras: named JSON-able values of the user's.
         examples: inputs with expected outputs; outside of the content hash.
+        modules: the class names of the modules, by path, where the program was captured in this process.
+        types: the user's named tuples and dataclasses in signatures, where the program was captured in this process.
     """
 
     graphs: dict[str, Graph]
@@ -130,3 +83,5 @@ class ProgramRecord:
     ledger: list[LedgerEntry] = field(default_factory=list)
     extras: dict[str, Any] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
+    modules: dict[str, str] = field(default_factory=dict, compare=False)
+    types: Types = field(default_factory=dict, compare=False, repr=False)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .graph import Node
 
 __all__ = [
+    "NamedKernel",
     "NotDifferentiable",
     "NotExportable",
     "Op",
@@ -48,6 +49,17 @@ class NotExportable:
     """Stands in a declaration in place of an ONNX form, and says why there is none."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamedKernel:
+    """A kernel that emitted source calls by its op's name, since its text cannot be copied: a user's function."""
+
+    op: str
+    function: Callable[..., Any]
+
+    def __call__(self, *arrays: Any, **attrs: Any) -> Any:
+        return self.function(*arrays, **attrs)
 
 
 Infer = Callable[[Sequence[Type], Mapping[str, Any]], tuple[Type, ...]]

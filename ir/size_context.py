@@ -21,7 +21,7 @@ from .size_expr import Size
 from .size_facts import Facts
 from .size_relation import SizeRelation
 
-__all__ = ["AssumingContext", "SizeContext", "ask", "current_context", "equal", "exact_div", "use_context"]
+__all__ = ["AssumingContext", "SizeContext", "ask", "certain", "current_context", "equal", "exact_div", "use_context"]
 
 _MAX_REMEMBERED: Final = 10_000  # answers kept by one context
 
@@ -165,6 +165,15 @@ def ask(op: str, a: Size, b: Size) -> bool | None:
         return COMPARISONS[op](a, b)
     context = _current.get()
     return decide(op, a, b) if context is None else context.ask(op, a, b)
+
+
+def certain(op: str, a: Size, b: Size) -> bool | None:
+    """Whether `a op b`, as far as bounds and the current context's facts tell; unlike `ask`, assumes nothing.
+
+    For what is merely quicker or shorter when it is known.
+    """
+    context = _current.get()
+    return decide(op, a, b) if context is None else context.known(op, a, b)
 
 
 def equal(a: Size, b: Size) -> bool | None:

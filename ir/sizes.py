@@ -15,7 +15,7 @@ follows from assumptions) and `size_context` (who answers a type rule's question
 
 from .size_algebra import evaluate, free_vars, product, solve, substitute, variables
 from .size_bounds import COMPARISONS, bounds, decide, maximum, minimum
-from .size_context import AssumingContext, SizeContext, ask, current_context, equal, exact_div, use_context
+from .size_context import AssumingContext, SizeContext, ask, certain, current_context, equal, exact_div, use_context
 from .size_expr import Atom, Size, SizeExpr, var
 from .size_relation import SizeRelation, parse_relation
 from .size_text import parse_size
@@ -30,6 +30,7 @@ __all__ = [
     "SizeRelation",
     "ask",
     "bounds",
+    "certain",
     "current_context",
     "decide",
     "equal",

@@ -4,23 +4,27 @@ scope.
 A size variable is bound where it first appears: in an input or a piece of state, a parameter of a block, an
 output of a node with blocks, a `prim::Bind`, or an output of an op whose size depends on data (such an op
 infers a variable that nothing has bound yet, whatever its name). It is in scope from there to the end of the
-block.
+block. What control flow demands of types is in `verifier_blocks`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Protocol
 
+from .asserted import number_of_constant, relation_of
 from .attributes import RESERVED_NAMES
 from .dtypes import DType
-from .errors import IngotError
+from .errors import IngotError, ShapeError
 from .graph import Graph
 from .graph_sizes import Bounds, attribute_variables, size_variables, tensor_types
 from .node import Node
-from .sizes import Size, SizeContext, SizeExpr, bounds, equal, free_vars, substitute, use_context
+from .size_matching import substituted_type
+from .sizes import Size, SizeContext, SizeExpr, bounds, equal, free_vars, use_context
 from .types import ListType, OptionalType, TensorType, TupleType, Type
 from .value import Value
+from .verifier_blocks import check_blocks
 
 __all__ = ["TypeRules"]
 
@@ -35,7 +39,7 @@ class TypeRules:
     """What is known about types and size variables at the present place of a walk over the graph.
 
     Args:
-        facts: the graph's assumptions; None when there are none.
+        facts: the graph's assumptions, to which assertions add; None when there are none.
 
     Attributes:
         scope: the names of the size variables that are bound here.
@@ -44,22 +48,29 @@ class TypeRules:
     def __init__(self, fail: Fail, facts: SizeContext | None) -> None:
         self.fail = fail
         self.facts = facts
+        self.outer_facts: list[SizeContext | None] = []  # by block around here: what it knew in front
+        self.facts_are_own: list[bool] = []  # and whether it has added to that
         self.scope: set[str] = set()
         self.frames: list[list[str]] = []  # what each block around here has bound
         self.bounds: dict[str, Bounds] = {}
         self.names: dict[int, tuple[str, ...]] = {}  # of the variables in a type of the graph, by identity
+        self.numbers: dict[Value, SizeExpr] = {}  # the run-time integers that variables are bound to
 
     # -- scope
 
     def enter(self) -> list[str]:
         """Begin a block."""
         self.frames.append([])
+        self.outer_facts.append(self.facts)
+        self.facts_are_own.append(False)
         return self.frames[-1]
 
     def leave(self, bound: list[str]) -> None:
         """End a block: what it has bound goes out of scope."""
         self.scope.difference_update(bound)
         self.frames.pop()
+        self.facts = self.outer_facts.pop()
+        self.facts_are_own.pop()
 
     def bind(self, node: Node | None, value: Value) -> None:
         """Bind the size variables in a value's type that are not bound yet."""
@@ -123,6 +134,26 @@ class TypeRules:
         if str(size) in self.scope:
             self.fail(node, f"binds size variable {size}, which is bound already")
         self.bind_name(str(size))
+        if node.inputs:
+            self.numbers[node.inputs[0]] = size
+
+    def number(self, value: Value) -> Size | None:
+        """A run-time integer as a size, where it is known as one."""
+        if value in self.numbers:
+            return self.numbers[value]
+        return number_of_constant(value)
+
+    def asserted(self, node: Node) -> None:
+        """Take what an assertion says about sizes to hold, until the end of the block."""
+        relation = relation_of(node.inputs[0], self.number)
+        if relation is None:
+            return
+        if not self.facts_are_own[-1]:
+            self.facts = SizeContext(self.facts.facts if self.facts is not None else ())
+            self.facts_are_own[-1] = True
+        assert self.facts is not None
+        with suppress(ShapeError):  # an assertion that always fails: nothing behind it runs
+            self.facts.add(relation)
 
     # -- types
 
@@ -131,6 +162,8 @@ class TypeRules:
         try:
             if node.op.verify is not None:
                 node.op.verify(node)
+            if node.blocks:
+                check_blocks(self, node)
             inferred = None if node.blocks else self.inferred(node)
         except IngotError as error:
             facts = {
@@ -149,6 +182,8 @@ class TypeRules:
                 self.bind(node, output)
         else:
             self.outputs(node, inferred)
+        if node.op.name == "prim::Assert":
+            self.asserted(node)
 
     def inferred(self, node: Node) -> tuple[Type, ...]:
         """The output types that the op infers: without the assumptions where they are not needed, since ops
@@ -194,7 +229,7 @@ class TypeRules:
                 self.fail(node, f"%{output.name} : {output.type}: size variable {name} is not bound here")
         for name in fresh:
             self.bind_name(name)
-        return _substituted(inferred, chosen)
+        return substituted_type(inferred, chosen)
 
     def wrong_type(self, node: Node, output: Value, inferred: Type) -> None:
         advice = ""
@@ -247,18 +282,6 @@ def _unsure(a: Type, b: Type) -> bool:
     if [(t.dtype, t.ndim) for t in mine] != [(t.dtype, t.ndim) for t in other]:
         return False
     return None in map(equal, _sizes(a), _sizes(b))
-
-
-def _substituted(type_: Type, chosen: dict[str, Size]) -> Type:
-    if isinstance(type_, TensorType):
-        return type_.with_(sizes=tuple(substitute(size, chosen) for size in type_.sizes))
-    if isinstance(type_, TupleType):
-        return TupleType(tuple(_substituted(item, chosen) for item in type_.items))
-    if isinstance(type_, ListType):
-        return ListType(_substituted(type_.item, chosen))
-    if isinstance(type_, OptionalType):
-        return OptionalType(_substituted(type_.item, chosen))
-    return type_
 
 
 def _why_no_type(type_: Type) -> str | None:

@@ -4,9 +4,11 @@ Importing this package registers every pass. To add one, write its file and name
 """
 
 from ..ir import ops as _ops  # the registry of ops, which passes and rules look up
-from . import canonicalize, cse, dce, decompose, fold, fold_batch_norm, fuse
+from . import canonicalize, cse, dce, decompose, differentiate, fold, fold_batch_norm, fuse, hoist, share
 from .bisect import first_wrong_change
+from .control_gradients import node_gradients
 from .decompose import open_composites
+from .differentiate import Derivative, derivative
 from .freeze import freeze
 from .instruments import KEYS, Instrument, Limit, Print, Reproducer, Time, Verify, Why
 from .manager import run_pipeline
@@ -20,6 +22,7 @@ __all__ = [
     "KEYS",
     "SIMPLIFY",
     "TRAINING",
+    "Derivative",
     "Instrument",
     "Limit",
     "Pass",
@@ -38,17 +41,22 @@ __all__ = [
     "cse",
     "dce",
     "decompose",
+    "derivative",
+    "differentiate",
     "find_pass",
     "first_wrong_change",
     "fold",
     "fold_batch_norm",
     "freeze",
     "fuse",
+    "hoist",
+    "node_gradients",
     "open_composites",
     "parse_pipeline",
     "partition",
     "register_pass",
     "rule",
     "run_pipeline",
+    "share",
     "unregister_pass",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,10 +10,14 @@ import numpy as np
 
 from ..ir.errors import IngotError
 from ..ir.families import elementwise_tree
-from ..ir.graph import Graph, Node, Value
+from ..ir.graph import Block, Graph, Node, Value
 from ..ir.registry import Op, lookup
-from .changes import permit
-from .facts import NOT_CONSTANT, constant_of, is_commutative
+from ..ir.size_matching import binding_dimensions, solve_types, substituted_type
+from ..ir.size_renaming import renamed_apart, replace_sizes
+from ..ir.size_scopes import SizeScopes
+from ..ir.sizes import Size, SizeExpr
+from .changes import permit, refused
+from .facts import NOT_CONSTANT, constant_of, has_own_variables, is_commutative, type_names
 from .registered import register_pass
 from .rewrite import Native, Rewriter, RuleSet
 from .rules import EXACT_RULES, INFERENCE_RULES
@@ -85,20 +89,61 @@ def _may_read(node: Node, index: int, value: Value) -> bool:
 
 def _known_condition(rewriter: Rewriter, node: Node) -> bool:
     condition = constant_of(node.inputs[0])
-    if not isinstance(condition, (bool, int, np.ndarray)) or not permit("known condition", node):
+    if not isinstance(condition, (bool, int, np.ndarray)):
         return False
     block = node.blocks[0 if condition else 1]
+    sizes = _sizes_outside(rewriter.graph, node, block)
+    if sizes is None:
+        refused("known condition", node, "a size of an output is not known from the block that would be run")
+        return False
+    if not permit("known condition", node):
+        return False
     moved = list(block.nodes)
+    replace_sizes(moved, sizes.inner)
     for inner in moved:
         inner.move_before(node)
-    returned = block.returns
-    _replace_all(rewriter, node, returned)
+    following = node.next if sizes.outer else None
+    _replace_all(rewriter, node, block.returns)
+    replace_sizes(_from(following), sizes.outer)
     for inner in moved:
         rewriter.revisit(inner)
         for nested in inner.blocks:
             for deeper in nested.walk():
                 rewriter.revisit(deeper)
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """What size variables become where an If gives way to a block of its: those that nodes inside of the block bind,
+    and those that the outputs bind."""
+
+    inner: dict[str, SizeExpr]
+    outer: dict[str, Size]
+
+
+def _sizes_outside(graph: Graph, node: Node, block: Block) -> _Sizes | None:
+    """The sizes for a block to stand in front of its If; None where some are not known."""
+    types, others = [output.type for output in node.outputs], [value.type for value in block.returns]
+    if not has_own_variables(graph):
+        return _Sizes({}, {}) if types == others else None
+    scopes = SizeScopes(graph)
+    own = set(scopes.made[node])
+    elsewhere = {name for one, names in scopes.bound.items() if one is not block for name in names}
+    inner = renamed_apart(scopes.bound.get(block, {}), elsewhere)
+    others = [substituted_type(type_, inner) for type_ in others]
+    bindings = list(binding_dimensions(types, {name for t in types for name in type_names(t)} - own))
+    solved = solve_types(bindings, others)
+    if solved is None or [substituted_type(type_, solved) for type_ in types] != others:
+        return None
+    return _Sizes(inner, solved)
+
+
+def _from(node: Node | None) -> Iterator[Node]:
+    """A node and those behind it."""
+    while node is not None:
+        yield node
+        node = node.next
 
 
 def _same_in_both(rewriter: Rewriter, node: Node) -> bool:

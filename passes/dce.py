@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..ir.graph import Block, Graph, Node, Value
+from ..ir.size_scopes import SizeScopes
 from .changes import permit
-from .facts import bound_variables, has_own_variables, named_variables
+from .facts import has_effect, has_own_variables
 from .registered import NoOptions, register_pass
 from .structure import Slot, always_read, cut_slots, drop_ends, slots
 
-__all__ = ["dce"]
+__all__ = ["dce", "erase_unneeded"]
 
 
 @register_pass()
@@ -18,10 +19,19 @@ def dce(graph: Graph, options: NoOptions) -> bool:
     """Erase nodes that neither the outputs nor the updates of the state depend on.
 
     Of an If, a Loop or a fusion group only what is needed stays: a carried value that just feeds itself goes too. A
-    node that binds a size variable stays while something that stays names the variable. Inputs and state are the
-    graph's signature and stay.
+    node that binds a size variable stays while something that stays names the variable. What has an effect stays, and
+    so does all around it. Inputs and state are the graph's signature and stay.
     """
-    live = _Liveness(graph)
+    return erase_unneeded(graph)
+
+
+def erase_unneeded(graph: Graph, *, effects: bool = True) -> bool:
+    """What `dce` does.
+
+    Args:
+        effects: whether nodes that have an effect are needed.
+    """
+    live = _Liveness(graph, effects)
     live.run()
     return _sweep(graph, live)
 
@@ -29,80 +39,50 @@ def dce(graph: Graph, options: NoOptions) -> bool:
 class _Liveness:
     """What counts, found from the terminator backwards: nodes, and for nodes with blocks each of their slots."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, effects: bool) -> None:
         self.graph = graph
         self.nodes: set[Node] = set()
         self.slots: set[Slot] = set()
         self._slot_of: dict[Value, Slot] = {}
-        self._waiting: list[Value] = []
-        self._binders = _binders(graph)
+        self._waiting: list[Node | Value] = [node for node in graph.nodes() if effects and has_effect(node)]
+        self._binders = SizeScopes(graph).needs if has_own_variables(graph) else {}
 
     def run(self) -> None:
         waiting = self._waiting
-        self._values(self.graph.block.returns)
+        self._all(self.graph.block.returns)
         while waiting:
-            value = waiting.pop()
-            node = value.node
+            found = waiting.pop()
+            node = found if isinstance(found, Node) else found.node or found.block.parent
             if node is None:
-                self._param(value)
                 continue
             if node not in self.nodes:
                 self._node(node)
-            if node.blocks:
-                self._slot(value)
+            if node.blocks and not isinstance(found, Node):
+                self._slot(found)
 
     def _node(self, node: Node) -> None:
         self.nodes.add(node)
         if node.blocks:
-            self._values(always_read(node))
+            self._all(always_read(node))
             for slot in slots(node):
                 self._slot_of.update(dict.fromkeys(slot.ends, slot))
         else:
             self._waiting += node.inputs
         assert node.block is not None
-        parent = node.block.parent
-        if parent is not None and parent not in self.nodes:
-            self._node(parent)
-        if self._binders:
-            self._binders_of(node)
-
-    def _param(self, value: Value) -> None:
-        parent = value.block.parent
-        if parent is None:
-            return
-        if parent not in self.nodes:
-            self._node(parent)
-        self._slot(value)
+        if node.block.parent is not None:
+            self._waiting.append(node.block.parent)
+        self._all(self._binders.get(node, ()))
 
     def _slot(self, end: Value) -> None:
         slot = self._slot_of.get(end)  # a Loop's iteration number has none
         if slot is not None and slot not in self.slots:
             self.slots.add(slot)
-            self._values(slot.starts)
+            self._all(slot.starts)
+            for value in slot.ends:
+                self._all(self._binders.get(value, ()))
 
-    def _values(self, values: Iterable[Value]) -> None:
-        self._waiting += values
-
-    def _binders_of(self, node: Node) -> None:
-        for variable in named_variables(node):
-            for binder in self._binders.pop(variable, ()):
-                if isinstance(binder, Value):
-                    self._waiting.append(binder)
-                elif binder not in self.nodes:
-                    self._node(binder)
-
-
-def _binders(graph: Graph) -> dict[str, list[Node | Value]]:
-    """What may bind the size variables that the inputs and the state do not bind, by variable."""
-    if not has_own_variables(graph):
-        return {}
-    known = set(graph.sizes)
-    found: dict[str, list[Node | Value]] = {}
-    for node in graph.nodes():
-        for variable, binder in bound_variables(node):
-            if variable not in known:
-                found.setdefault(variable, []).append(binder)
-    return found
+    def _all(self, needed: Iterable[Node | Value]) -> None:
+        self._waiting += needed
 
 
 def _sweep(graph: Graph, live: _Liveness) -> bool:

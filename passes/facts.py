@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
 
@@ -23,7 +22,10 @@ __all__ = [
     "NOT_CONSTANT",
     "bound_variables",
     "constant_of",
+    "effect_holders",
+    "has_effect",
     "has_own_variables",
+    "holds_effect",
     "holds_number",
     "is_commutative",
     "is_removable",
@@ -134,37 +136,54 @@ def _ordered(tree: Expr, exchanged: bool) -> str:
 def is_removable(node: Node) -> bool:
     """Whether a node may go once nobody uses its outputs.
 
-    Not so for a node without outputs, which is there for what it does (`prim::Bind`), nor for one that may bind a
-    size variable, which others can name without using an output.
+    Not so for a node without outputs, which is there for what it does (`prim::Bind`, `prim::Assert`), for one with
+    such a node inside whose effect reaches out of its blocks, nor for one that may bind a size variable, which others
+    can name without using an output.
     """
     if not node.outputs or node.block is None:
         return False
-    if not node.blocks and not any(type_names(output.type) for output in node.outputs):
-        return True
-    return next(bound_variables(node), None) is None
+    return not bound_variables(node) and not holds_effect(node)
 
 
-def bound_variables(node: Node) -> Iterator[tuple[str, Node | Value]]:
-    """The size variables that a node may bind, each with the node or the block parameter that does.
+def has_effect(node: Node) -> bool:
+    """Whether a node is there for what it does, so that nothing may drop it or take it out of its block."""
+    return bool(node.op.extras.get("effect"))
 
-    They are those in the types of its outputs that neither its inputs' types nor its attributes name, those in the
-    types of its blocks' parameters, and, for a node without outputs, those that its attributes name.
+
+def holds_effect(node: Node) -> bool:
+    """Whether a node has an effect, or one inside of its blocks has. Takes time in proportion to what is inside."""
+    return has_effect(node) or any(has_effect(inner) for block in node.blocks for inner in block.walk())
+
+
+def effect_holders(graph: Graph) -> set[Node]:
+    """The nodes that have an effect, and those around them."""
+    found: set[Node] = set()
+    for node in graph.nodes():
+        around: Node | None = node if has_effect(node) else None
+        while around is not None and around not in found:
+            found.add(around)
+            around = around.block.parent if around.block is not None else None
+    return found
+
+
+def bound_variables(node: Node) -> set[str]:
+    """The size variables that a node may bind for those behind it.
+
+    They are those in the types of its outputs that neither its inputs' types nor its attributes name and, for a node
+    without outputs, those that its attributes name.
     """
     if not node.outputs:
-        yield from ((name, node) for name in _attribute_names(node))
+        return _attribute_names(node)
     named = {name for output in node.outputs for name in type_names(output.type)}
-    if named:
-        known = {name for value in node.inputs for name in type_names(value.type)}
-        yield from ((name, node) for name in named - known - _attribute_names(node))
-    for block in node.blocks:
-        for param in block.params:
-            yield from ((name, param) for name in type_names(param.type))
+    if not named:
+        return named
+    known = {name for value in node.inputs for name in type_names(value.type)}
+    return named - known - _attribute_names(node)
 
 
 def named_variables(node: Node) -> set[str]:
-    """The size variables in a node's attributes and in the types of its outputs and its blocks' parameters."""
-    params = [param for block in node.blocks for param in block.params]
-    return {name for value in (*node.outputs, *params) for name in type_names(value.type)} | _attribute_names(node)
+    """The size variables in a node's attributes and in the types of its outputs."""
+    return {name for output in node.outputs for name in type_names(output.type)} | _attribute_names(node)
 
 
 def _attribute_names(node: Node) -> set[str]:

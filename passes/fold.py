@@ -13,7 +13,7 @@ from ..ir.dtypes import DType
 from ..ir.errors import IngotError
 from ..ir.graph import Graph, InsertionPoint, Node, Value
 from ..ir.sizes import SizeExpr
-from ..ir.types import KEY, TensorType, Type
+from ..ir.types import KEY, ScalarType, TensorType, Type, of_number
 from .changes import permit
 from .facts import CONSTANT, NOT_CONSTANT, constant_of, is_removable
 from .registered import register_pass
@@ -74,13 +74,15 @@ def _byte_count(type_: Type) -> int | None:
     """The size of a value in memory; None when it is not known, or not of a type that a constant may have."""
     if type_ is KEY:
         return 16
+    if isinstance(type_, ScalarType):
+        return 8
     if not isinstance(type_, TensorType) or not type_.is_static:
         return None
     return math.prod(type_.sizes) * type_.dtype.itemsize
 
 
-def _results(node: Node) -> list[np.ndarray[Any, Any]] | None:
-    """What a node computes, as read-only arrays of the types of its outputs, or None when it does not."""
+def _results(node: Node) -> list[Any] | None:
+    """What a node computes, as numbers and read-only arrays of the types of its outputs, or None when it does not."""
     operands = [constant_of(value) for value in node.inputs]
     try:
         found = node.op.kernel(*operands, **node.attrs)
@@ -91,10 +93,12 @@ def _results(node: Node) -> list[np.ndarray[Any, Any]] | None:
         return None
     if not all(_has_type(x, output.type) for x, output in zip(arrays, node.outputs, strict=True)):
         return None
-    return [_read_only(x) for x in arrays]
+    return [x if isinstance(x, (bool, int, float)) else _read_only(x) for x in arrays]
 
 
 def _has_type(array: Any, type_: Type) -> bool:
+    if isinstance(type_, ScalarType):
+        return isinstance(array, (bool, int, float)) and of_number(array) is type_
     if type_ is KEY:
         return isinstance(array, np.ndarray) and array.dtype == np.uint64 and array.shape == (2,)
     return (
@@ -111,7 +115,7 @@ def _read_only(array: Any) -> np.ndarray[Any, Any]:
     return copy
 
 
-def _replace(node: Node, results: list[np.ndarray[Any, Any]]) -> None:
+def _replace(node: Node, results: list[Any]) -> None:
     builder = Builder(node.block, InsertionPoint.before(node))  # type: ignore[arg-type]
     sources = {value.node: None for value in node.inputs if value.node is not None}
     new: list[Value] = []

@@ -13,7 +13,7 @@ what is left may have fewer stages between it, so that all of this is done again
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,7 +21,7 @@ from ..ir.graph import Block, Graph, InsertionPoint, Node, Value
 from ..ir.sizes import Size
 from ..ir.types import ScalarType, TensorType
 from .changes import permit
-from .facts import CONSTANT, bound_variables, has_own_variables, is_removable, named_variables
+from .facts import CONSTANT, bound_variables, effect_holders, has_own_variables, is_removable, named_variables
 from .registered import register_pass
 from .structure import GROUP
 
@@ -50,16 +50,17 @@ def fuse(graph: Graph, options: FuseOptions) -> bool:
     """
     changed = False
     own_variables = has_own_variables(graph)
+    effects = effect_holders(graph)
     for block in list(graph.blocks()):
         if len(block.nodes) > 1 and (block.parent is None or block.parent.op is not GROUP):
-            changed |= _fuse_block(block, options, own_variables)
+            changed |= _fuse_block(block, options, own_variables, effects)
     return changed
 
 
-def _fuse_block(block: Block, options: FuseOptions, own_variables: bool) -> bool:
+def _fuse_block(block: Block, options: FuseOptions, own_variables: bool, effects: Container[Node]) -> bool:
     changed = False
     while True:
-        plan = _Plan(block, own_variables)
+        plan = _Plan(block, own_variables, effects)
         groups = [group for group in plan.groups(options) if permit("fuse", group[0])]
         if not groups:
             return changed
@@ -79,6 +80,7 @@ class _Plan:
 
     Attributes:
         own_variables: whether nodes bind size variables, which others name without using a value.
+        effects: the nodes that have an effect or hold one.
         nodes: all nodes in order, but constants.
         sources: by node, the nodes of this block that it reads, or that nodes inside of it read.
         shapes: by node that may be fused, the sizes of its result.
@@ -86,6 +88,7 @@ class _Plan:
 
     block: Block
     own_variables: bool
+    effects: Container[Node]
     nodes: list[Node] = field(init=False)
     sources: dict[Node, list[Node]] = field(init=False)
     shapes: dict[Node, _Shape] = field(init=False)
@@ -93,12 +96,14 @@ class _Plan:
     def __post_init__(self) -> None:
         self.nodes = [node for node in self.block.nodes if node.op is not CONSTANT]
         self.sources = {node: _producers(node, self.block) for node in self.nodes}
+        self.shapes = {node: shape for node in self.nodes if (shape := _fusible_shape(node)) is not None}
         for node, producer in _captures(self.block):
             self.sources[node].append(producer)
+        for node, before in _behind_effects(self.nodes, self.shapes, self.effects):
+            self.sources[node].append(before)
         if self.own_variables:
             for node, binder in _size_dependences(self.block):
                 self.sources[node].append(binder)
-        self.shapes = {node: shape for node in self.nodes if (shape := _fusible_shape(node)) is not None}
 
     def joins(self, producer: Node, user: Node) -> bool:
         """Whether an edge connects two nodes that may be fused with each other."""
@@ -174,8 +179,23 @@ def _size_dependences(block: Block) -> Iterable[tuple[Node, Node]]:
         # What nodes inside of a node name is not looked up: it depends on all that was bound so far.
         named = binders.keys() & named_variables(node) if not node.blocks else list(binders)
         yield from ((node, binders[name]) for name in named)
-        for name, _ in bound_variables(node):
+        for name in bound_variables(node):
             binders.setdefault(name, node)
+
+
+def _behind_effects(
+    nodes: Sequence[Node], shapes: Container[Node], effects: Container[Node]
+) -> Iterable[tuple[Node, Node]]:
+    """Nodes that might fail or have an effect and the node with an effect that is to come before: what an assertion
+    guards runs after it."""
+    last: Node | None = None
+    for node in nodes:
+        if node in shapes:
+            continue
+        if last is not None:
+            yield node, last
+        if node in effects:
+            last = node
 
 
 def _fusible_shape(node: Node) -> _Shape | None:

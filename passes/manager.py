@@ -6,10 +6,11 @@ Which passes there are is in `registered`, pipelines and their text in `pipeline
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
-from ..ir.errors import IngotError
+from ..ir.asserted import asserted_relations
+from ..ir.errors import IngotError, ShapeError
 from ..ir.gc_pause import paused_gc
 from ..ir.graph import Graph
 from ..ir.sizes import SizeContext, use_context
@@ -82,7 +83,13 @@ def _say_where(error: Exception, stage: Stage, graph: Graph, watchers: Sequence[
 
 
 def assumed(graph: Graph) -> AbstractContextManager[Any]:
-    """The context in which type rules take what the graph assumes about sizes to hold."""
-    if not graph.assumptions:
+    """The context in which type rules take what the graph assumes and asserts about sizes to hold."""
+    relations = [assumption.relation for assumption in graph.assumptions]
+    asserted = [relation for relation in asserted_relations(graph) if relation not in relations]
+    if not relations and not asserted:
         return nullcontext()
-    return use_context(SizeContext([assumption.relation for assumption in graph.assumptions]))
+    context = SizeContext(relations)
+    for relation in asserted:
+        with suppress(ShapeError):  # an assertion that always fails
+            context.add(relation)
+    return use_context(context)

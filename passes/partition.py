@@ -12,9 +12,8 @@ from typing import Any, Final
 from ..ir.graph import Graph, Node, Value
 from ..ir.sizes import SizeExpr
 from ..ir.types import TensorType
-from .dce import dce
+from .dce import erase_unneeded
 from .facts import NOT_CONSTANT, constant_of
-from .registered import NoOptions
 from .structure import GROUP
 
 __all__ = ["DERIVED", "constant_or_state", "partition"]
@@ -116,7 +115,7 @@ def _prepare(graph: Graph, derived: list[Value]) -> Graph:
     new, values = _copy(graph, derived)
     new.name = f"{graph.name}_prepare"
     new.set_return(values)
-    dce(new, NoOptions())
+    erase_unneeded(new, effects=False)
     for value in reversed(new.inputs):
         new.remove_input(value)
     for key in [key for key, value in new.state.items() if not value.use_count]:
@@ -133,7 +132,7 @@ def _main(graph: Graph, derived: list[Value]) -> Graph:
         value.replace_uses(state)
         name, value.name = value.name, "replaced"
         state.name = name
-    dce(new, NoOptions())
+    erase_unneeded(new)
     for key in [key for key, value in new.state.items() if key in before and not value.use_count]:
         new.remove_state(key)
     return new

@@ -6,6 +6,8 @@ computed in blocks that stay in the cache, over threads.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ...ir.graph import Graph, Node
 from ..backend import Backend, Source, register_backend
 from .embed import why_not_embedded
@@ -25,6 +27,9 @@ class NumpyBackend(Backend):
 
     def emit(self, graph: Graph) -> Source:
         return emit_source(graph)
+
+    def emit_in_place(self, graph: Graph, keys: Collection[str]) -> Source:
+        return emit_source(graph, frozenset(keys))
 
     def load(self, source: Source) -> NumpyExecutable:
         return NumpyExecutable(source)

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BLOCK", "Blocks", "Cut", "Pool", "Scratch", "fused", "worker_count"]
+__all__ = ["BLOCK", "Blocks", "Cut", "Pool", "Resized", "Scratch", "fused", "worker_count"]
 
 BLOCK = 65536  # elements computed at once by one thread: they stay in the cache
 SHARED_BLOCK = 2 * BLOCK  # by each of several: larger, as handing over the interpreter lock takes its time
+SMALL = 4096  # elements of a group that is done sooner than arrays of constants are made
 WAKING = 5e-4  # the most seconds to wait for another thread to begin
 WORTH_THREADS = 1 << 21  # element operations below which waking another thread costs more than it saves
 
@@ -31,8 +32,10 @@ class Scratch:
     def arrays(self, thread: int, shape: tuple[int, ...], dtypes: Sequence[Any]) -> list[Any]:
         """Arrays of one shape, side by side in a thread's region."""
         wanted = sum(aligned(shape, dtype) for dtype in dtypes)
-        if thread not in self.regions or self.regions[thread].size < wanted:
-            self.regions[thread] = np.empty(wanted, np.uint8)
+        known = self.regions.get(thread)
+        if known is None or known.size < wanted:
+            # Sizes that grow step by step do not take new memory at each step.
+            self.regions[thread] = np.empty(wanted if known is None else max(wanted, 5 * known.size // 4), np.uint8)
         found, offset = [], 0
         for dtype in dtypes:
             found.append(np.ndarray(shape, dtype, self.regions[thread], offset))
@@ -46,7 +49,9 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> int:
 
 
 def worker_count() -> int:
-    """How many threads compute at once: INGOT_NUM_THREADS, or as many as there are processors."""
+    """How many threads compute at once: what was set, INGOT_NUM_THREADS, or as many as there are processors."""
+    if Pool.limit():
+        return Pool.limit()
     asked = os.environ.get("INGOT_NUM_THREADS", "")
     if asked and not (asked.isdecimal() and int(asked) > 0):
         raise ValueError(f"INGOT_NUM_THREADS is {asked!r}, not a number of threads")
@@ -87,6 +92,14 @@ class Pool:
     lock = threading.Lock()
     executor: ThreadPoolExecutor | None = None
     watches_forks = False
+    most = 0  # threads that were asked for in this process, 0 where nobody said; in a thread, `own.most`
+    own = threading.local()
+
+    @classmethod
+    def limit(cls) -> int:
+        """How many threads this thread's calls were told to use, or 0."""
+        found: int = getattr(cls.own, "most", 0) or cls.most
+        return found
 
     @classmethod
     def submit(cls, task: Callable[..., Any], *args: Any) -> Any:
@@ -129,6 +142,41 @@ def fused(
         filled = [np.full(shape, value, dtype) for value, dtype in constants]
         return partial(kernel, *scratch.arrays(0, shape, registers), *filled)
     return Blocks(kernel, shape, operands, registers, constants, cost, scratch)
+
+
+class Resized:
+    """A fused group whose sizes only the call shows, and that may have others at each call."""
+
+    def __init__(
+        self,
+        kernel: Callable[..., None],
+        registers: Sequence[Any],
+        constants: Sequence[tuple[Any, Any]],
+        cost: int,
+        scratch: Scratch,
+    ) -> None:
+        self.kernel = kernel
+        self.registers = registers
+        self.constants = constants
+        self.numbers = [np.dtype(dtype).type(value) for value, dtype in constants]
+        self.cost = cost
+        self.scratch = scratch
+        self.shapes: tuple[tuple[int, ...], ...] = ()
+        self.made: Callable[..., None] | None = None
+
+    def __call__(self, *operands: Any) -> None:
+        shapes = tuple([x.shape for x in operands])
+        if self.made is None or shapes != self.shapes:
+            self.shapes = shapes
+            self.made = self.for_shapes(shapes)
+        self.made(*operands)
+
+    def for_shapes(self, shapes: tuple[tuple[int, ...], ...]) -> Callable[..., None]:
+        """The group for operands of these shapes. A small one gets numbers for its constants, which take no making."""
+        shape = shapes[-1]
+        if prod(shape) > SMALL:
+            return fused(self.kernel, shape, shapes, self.registers, self.constants, self.cost, self.scratch)
+        return partial(self.kernel, *self.scratch.arrays(0, shape, self.registers), *self.numbers)
 
 
 class Blocks:

@@ -21,6 +21,7 @@ from typing import Any
 
 from ...ir import dtypes, errors
 from ...ir.errors import UnsupportedError
+from ...ir.registry import NamedKernel
 from .definitions import (
     attributes_of,
     bound_names,
@@ -62,7 +63,7 @@ class {name}({base}):
     def __init__(self, what, **details):
         super().__init__("; ".join([what, *(f"{{k}}: {{v}}" for k, v in details.items() if v)]))'''
 
-_ERROR_BASES = {"IndexOutOfRange": "IndexError", "DTypeError": "TypeError"}
+_ERROR_BASES = {"AssertError": "AssertionError", "IndexOutOfRange": "IndexError", "DTypeError": "TypeError"}
 
 # Whoever loads an emitted source in a process that has Ingot puts the true error classes in place of these.
 STAND_IN_ERRORS = tuple(name for name in errors.__all__ if name != "IngotError")
@@ -109,6 +110,8 @@ class Embedder:
         Raises:
             UnsupportedError: when its text cannot be had, or refers to what cannot be copied; says what.
         """
+        if isinstance(function, NamedKernel):
+            return self._called_by_name(function)
         plain = inspect.unwrap(function)
         module = sys.modules.get(getattr(plain, "__module__", ""))
         name = getattr(plain, "__name__", "")
@@ -117,6 +120,15 @@ class Embedder:
         if not isinstance(plain, FunctionType):
             raise UnsupportedError(f"the source of {plain!r:.60} cannot be had")
         return self._local(plain)
+
+    def _called_by_name(self, kernel: NamedKernel) -> str:
+        """A user's op that has to be declared wherever the source runs."""
+        owner = (_ROOT, kernel.op)
+        if owner not in self._names:
+            lookup = self._import((_ROOT, "lookup"), f"from {_ROOT}.ir.registry import lookup", "lookup")
+            name = self._take(owner, kernel.op.replace("::", "_"))
+            self.pieces[name] = f"{name} = {lookup}({kernel.op!r}).kernel"
+        return self._names[owner]
 
     def dtype(self, dtype: dtypes.DType) -> str:
         """The name of what stands for a dtype in kernels that look at more of it than its NumPy type."""

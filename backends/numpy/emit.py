@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...ir.builder import Builder
@@ -11,6 +11,7 @@ from ...ir.graph import Graph, InsertionPoint, Node, Value
 from ...ir.graph_algebra import GraphAlgebra
 from ...ir.sizes import product
 from ...ir.types import KeyType, ScalarType, TensorType
+from ...passes.manager import assumed
 from ..backend import Source
 from .control import emit_block
 from .emitter import Emitter, Line
@@ -28,7 +29,7 @@ def prepare(graph: Graph) -> Graph:
     waiting = [node for node in graph.nodes() if why_opened(node.op)]
     if not waiting:
         return graph
-    with paused_gc():
+    with paused_gc(), assumed(graph):
         graph = graph.copy()
         waiting = [node for node in graph.nodes() if why_opened(node.op)]
         while waiting:
@@ -40,8 +41,11 @@ def prepare(graph: Graph) -> Graph:
 
 
 @paused_gc()
-def emit_source(graph: Graph) -> Source:
+def emit_source(graph: Graph, in_place: frozenset[str] = frozenset()) -> Source:
     """The source of a graph; see `backends.backend.Source`.
+
+    Args:
+        in_place: keys of updated state that is written where it lies; a call does not hand out its new values.
 
     Facts of the source: `sizes` (the plan's size variables, in order), `state` and `updates` (keys, in the order
     of the state that `compute` takes and of the updates that it gives), `lines` (by line number, the op, location
@@ -53,18 +57,20 @@ def emit_source(graph: Graph) -> Source:
     graph = prepare(graph)
     e = Emitter(graph)
     inputs, state = e.seat_parameters()
-    e.results = _results(e)
+    e.write_in_place(in_place)
+    given = [*graph.outputs, *(value for key, value in graph.updates.items() if key not in in_place)]
+    e.results = _results(e, given)
     emit_block(e, graph.block)
-    e.line(_return(e))
+    _return(e, given, in_place)
     if graph.block.terminator is not None:
         e.release(graph.block.terminator)
-    return _Text(e, inputs, state).source()
+    return _Text(e, inputs, state, [key for key in graph.updates if key not in in_place]).source()
 
 
-def _results(e: Emitter) -> set[Value]:
+def _results(e: Emitter, given: Sequence[Value]) -> set[Value]:
     """The values whose memory the caller gets: what is returned, or what a returned reshape is a view of."""
     found: set[Value] = set()
-    for value in e.graph.block.returns:
+    for value in given:
         while True:
             type_, node = value.type, value.node
             if node is None or not isinstance(type_, TensorType) or not e.is_planned(type_.sizes):
@@ -83,11 +89,11 @@ def _covers(e: Emitter, node: Node) -> bool:
     return product(a.sizes) == product(b.sizes) and view_facts(node, e.sample).in_order
 
 
-def _return(e: Emitter) -> str:
-    """The values that go out: each in memory that nothing else will touch."""
+def _return(e: Emitter, values: Sequence[Value], in_place: frozenset[str]) -> None:
+    """The values that go out: each in memory that nothing else will touch. Then what is left to be written in place."""
     given: set[str] = set()
     texts = []
-    for value in e.graph.block.returns:
+    for value in values:
         seat = e.seats[value]
         owner = seat.storage.name if seat.storage is not None else seat.text
         ours = seat.fresh or (seat.storage is not None and seat.storage.result)
@@ -99,7 +105,32 @@ def _return(e: Emitter) -> str:
             texts.append(f"{e.helper('copied')}({seat.text})")
         given.add(owner)
     count = len(e.graph.outputs)
-    return f"return {_tuple(texts[:count])}, {_tuple(texts[count:])}"
+    result = f"{_tuple(texts[:count])}, {_tuple(texts[count:])}"
+    writes = _writes(e, in_place)
+    if not writes:
+        return e.line(f"return {result}")
+    e.line(f"results = {result}")
+    for line in writes:
+        e.line(line)
+    e.line("return results")
+
+
+def _writes(e: Emitter, in_place: frozenset[str]) -> list[str]:
+    """What is not yet where the state lies is copied there. State may take over other state's old value, so that what
+    is not fresh is set aside first."""
+    copies = []
+    for key in sorted(in_place):
+        old, new = e.graph.state[key], e.graph.updates[key]
+        to, seat = e.seats[old], e.seats[new]
+        if seat.storage is not None and seat.storage is to.storage and seat.whole:
+            continue
+        own = seat.fresh or (seat.storage is not None and not seat.storage.external)
+        copies.append((to.text, seat.text, own))
+    if len(copies) < 2:
+        return [f"np.copyto({to}, {text})" for to, text, _ in copies]
+    aside = [f"x{i} = {text}.copy()" for i, (_, text, own) in enumerate(copies) if not own]
+    moves = [f"np.copyto({to}, {text if own else f'x{i}'})" for i, (to, text, own) in enumerate(copies)]
+    return [*aside, *moves]
 
 
 def _tuple(items: list[str]) -> str:
@@ -109,10 +140,11 @@ def _tuple(items: list[str]) -> str:
 class _Text:
     """The parts of the text, in order, with the line numbers that errors are traced by."""
 
-    def __init__(self, e: Emitter, inputs: list[str], state: list[str]) -> None:
+    def __init__(self, e: Emitter, inputs: list[str], state: list[str], updates: Sequence[str]) -> None:
         self.e = e
         self.inputs = inputs
         self.state = state
+        self.updates = tuple(updates)
         self.lines: list[str] = []
         self.places: dict[int, tuple[str, Any, str]] = {}
 
@@ -134,7 +166,7 @@ class _Text:
             "name": graph.name,
             "sizes": e.plan_sizes,
             "state": tuple(graph.state),
-            "updates": tuple(graph.updates),
+            "updates": self.updates,
             "lines": self.places,
         }
         return Source("numpy", "\n".join(self.lines) + "\n", "run", e.constants, facts)

@@ -8,7 +8,7 @@ the work of one call with them. What each op becomes is in `nodes` and `control`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,8 @@ import numpy as np
 
 from ...ir.graph import Graph, Node, Value
 from ...ir.interpreter import last_uses
+from ...ir.registry import lookup
+from ...ir.size_matching import binding_dimensions
 from ...ir.sizes import Size, SizeExpr, free_vars
 from ...ir.types import TensorType
 from . import runtime
@@ -27,6 +29,7 @@ from .views import sample_sizes
 
 __all__ = ["Emitter", "Function", "Line"]
 
+_GROUP = lookup("prim::FusionGroup")
 _IDENTIFIER = re.compile(r"\b[a-z]+\d+\b")
 
 
@@ -185,25 +188,20 @@ class Emitter:
         return self.is_planned(found)
 
     def learn(self, value: Value, text: str) -> None:
-        """Bind the size variables that a result of unknown sizes brings in."""
+        """Bind the size variables that an array of unknown sizes brings in."""
         type_ = value.type
-        for dim, size in enumerate(type_.sizes if isinstance(type_, TensorType) else ()):
-            if isinstance(size, int):
-                continue
-            unknown = [v for v in free_vars(size) if v not in self.sizes]
-            if len(unknown) != 1:
-                continue
-            rest = size.poly.get((), 0)
-            factors = [c for monomial, c in size.poly.items() if len(monomial) == 1 and monomial[0] == unknown[0]]
-            if len(factors) != 1 or len(size.poly) > 1 + bool(rest):
-                continue
-            found = f"{text}.shape[{dim}]"
-            found = f"({found} - {rest})" if rest else found
-            self.bind(unknown[0], f"{found} // {factors[0]}" if factors[0] != 1 else found)
+        if not isinstance(type_, TensorType) or self.is_known(type_.sizes):
+            return
+        for binding in binding_dimensions([type_], self.sizes):
+            found = f"{text}.shape[{binding.place[1]}]"
+            if binding.rest != 0:
+                found = f"({found} - ({self.size(binding.rest)}))"
+            self.bind(binding.name, found if binding.factor == 1 else f"{found} // {binding.factor}")
 
-    def bind(self, variable: str, text: str) -> None:
-        """Give a size variable a value at this point of a call."""
-        self.sizes[variable] = self.assign(self.names.new("n"), text)
+    def bind(self, variable: str, text: str) -> str:
+        """Give a size variable a value at this point of a call; returns its name."""
+        self.sizes[variable] = name = self.assign(self.names.new("n"), text)
+        return name
 
     # -- storages
 
@@ -224,7 +222,8 @@ class Emitter:
     def sit(self, value: Value, storage: Storage) -> Seat:
         """Seat a value in all of a storage."""
         storage.holders.add(value)
-        seat = Seat(storage.name, storage, True, not storage.result, True, storage.result)
+        planned = not (storage.result or storage.external)
+        seat = Seat(storage.name, storage, True, planned, None if storage.external else True, storage.result)
         self.seats[value] = seat
         return seat
 
@@ -262,7 +261,9 @@ class Emitter:
             return name, None
         for operand in replaceable:
             storage = self.seats[operand].storage
-            if storage is not None and self._sole_holder(storage, node, (operand,), type_) is not None:
+            if storage is None or storage.external:
+                continue
+            if self._sole_holder(storage, node, (operand,), type_) is not None:
                 return self.sit(value, storage).text, operand
         return self.sit(value, self.storage(type_)).text, None
 
@@ -309,6 +310,21 @@ class Emitter:
         for value, name in zip(values, (*inputs, *state), strict=True):
             self.seat_loose(value, name, fresh=False)
         return inputs, state
+
+    def write_in_place(self, keys: Collection[str]) -> None:
+        """Let new values of state be written to the state's own memory, where nothing needs what lay there."""
+        for key in keys:
+            old, new = self.graph.state[key], self.graph.updates[key]
+            type_ = old.type
+            if not isinstance(type_, TensorType) or new.type != type_ or not self.is_planned(type_.sizes):
+                continue
+            storage = Storage(self.seats[old].text, type_.dtype, type_.sizes, 0, external=True)
+            if old.use_count:
+                storage.holders.add(old)
+            self.seats[old] = Seat(storage.name, storage, whole=True)
+            made_by = new.node
+            if made_by is not None and new not in self.targets and (not made_by.blocks or made_by.op is _GROUP):
+                self.targets[new] = storage
 
     def texts(self, values: Iterable[Value]) -> list[str]:
         """Values as expressions."""

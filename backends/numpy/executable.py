@@ -45,7 +45,7 @@ class NumpyExecutable(Executable):
         self._sizes: tuple[str, ...] = facts["sizes"]
         self._state: tuple[str, ...] = facts["state"]
         self._updates: tuple[str, ...] = facts["updates"]
-        self._plans: OrderedDict[tuple[int, ...], list[Any]] = OrderedDict()
+        self._plans: OrderedDict[tuple[int, tuple[int, ...]], list[Any]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __del__(self) -> None:
@@ -55,9 +55,10 @@ class NumpyExecutable(Executable):
         self, inputs: Sequence[Any], state: Mapping[str, Any], sizes: Mapping[str, int]
     ) -> tuple[list[Any], dict[str, Any]]:
         key = tuple([sizes[name] for name in self._sizes])
-        plans = self._plans.get(key)
+        place = (runtime.Pool.limit(), key)  # a plan cuts its work for so many threads
+        plans = self._plans.get(place)
         if plans is None:
-            plans = self._plans_for(key)
+            plans = self._plans_for(place)
         try:
             plan = plans.pop()
         except IndexError:
@@ -76,9 +77,9 @@ class NumpyExecutable(Executable):
         plans.append(plan)
         return list(outputs), dict(zip(self._updates, updates, strict=True))
 
-    def _plans_for(self, key: tuple[int, ...]) -> list[Any]:
+    def _plans_for(self, place: tuple[int, tuple[int, ...]]) -> list[Any]:
         with self._lock:
-            plans = self._plans.setdefault(key, [])
+            plans = self._plans.setdefault(place, [])
             if len(self._plans) > _PLANS:
                 self._plans.popitem(last=False)
         return plans

@@ -90,7 +90,8 @@ def single_step(program: Program, term: Term) -> Step | None:
         return None
     step = program.steps[0]
     plain = step.op == "cast" or (step.op != "where" and _form(step) is not None)
-    return step if plain and any(isinstance(arg, Array) for arg in step.args) else None
+    numbers = all(isinstance(arg, Number) for arg in step.args) and step.op != "cast"
+    return step if plain and (numbers or any(isinstance(arg, Array) for arg in step.args)) else None
 
 
 # --------------------------------------------------------------------------------------------------- steps into lines
@@ -168,6 +169,7 @@ def fused_kernel(
     outputs: Sequence[Value],
     aliases: Mapping[int, int],
     size: Callable[[Any], str],
+    size_names: Mapping[str, None],
     function: Callable[[Any], str],
 ) -> Kernel:
     """The kernel of element-wise nodes.
@@ -178,6 +180,7 @@ def fused_kernel(
         aliases: outputs whose memory is that of an input: position among the outputs to position among the inputs.
             Such an input is not a parameter of its own.
         size: a symbolic size as an expression.
+        size_names: the names in those expressions, when all have been asked for; further parameters behind the inputs.
         function: embeds a Python function; returns its name.
     """
     program = Program()
@@ -202,7 +205,7 @@ def fused_kernel(
     # An operand that is handed out as it is, is copied by a step like any other: its memory may be another output's.
     results = [end if isinstance(end, Result) else program.add("cast", (end,), end.dtype) for end in ends]
     finished = [Output(out, end, _last_read(program, out)) for out, end in zip(outs, results, strict=True)]
-    return _Writer(name, program, function).write(parameters, finished)
+    return _Writer(name, program, function).write([*parameters, *size_names], finished)
 
 
 def _last_read(program: Program, name: str) -> int:

@@ -141,12 +141,14 @@ class _Carried:
         """Whether the initial value's memory can carry on: nothing else is in it, and nothing reads it again."""
         alone = storage.holders == {self.initial} and self.initial.use_count == 1
         same = storage.dtype is self.output.type.dtype and storage.sizes == self.output.type.sizes  # type: ignore[attr-defined]
-        return alone and same and seat.whole and not storage.result and self.initial in self.e.dying.get(self.node, ())
+        ours = seat.whole and not storage.result and not storage.external
+        return alone and same and ours and self.initial in self.e.dying.get(self.node, ())
 
     def enter(self, param: Value) -> None:
         """Seat the block's parameter."""
         if self.storage is None:
             self.e.seat_loose(param, self.name, fresh=False)
+            self.e.learn(param, self.name)
             return
         self.storage.holders.discard(self.initial)
         self.e.sit(param, self.storage)
@@ -157,6 +159,7 @@ class _Carried:
         """Seat the loop's output."""
         if self.storage is None:
             self.e.seat_loose(self.output, self.name, fresh=False)
+            self.e.learn(self.output, self.name)
         else:
             self.storage.holders.clear()
             self.storage.last = self.e.position + 1
@@ -192,8 +195,9 @@ class _Stack:
         if self.storage is not None:
             e.sit(self.output, self.storage)
             return
-        inner = e.shape(self.type.sizes[1:])
+        # What nothing tells is a variable of the stack's own, and 0 where there is nothing to stack.
+        inner = e.shape([size if e.is_known([size]) else 0 for size in self.type.sizes[1:]])
         empty = f"np.empty((0, *{inner}), {dtype_text(self.type.dtype)})"
-        e.line(f"{self.name} = np.stack({self.name}) if {self.name} else {empty}")
+        e.line(f"{self.name} = np.stack({self.name}) if {self.name} else {empty}", self.output.node)
         e.seat_loose(self.output, self.name, fresh=True)
         e.learn(self.output, self.name)

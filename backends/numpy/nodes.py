@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from ...ir.errors import UnsupportedError
 from ...ir.families import normalise_dim
 from ...ir.graph import Node, Value
+from ...ir.graph_sizes import attribute_variables
 from ...ir.registry import Op
-from ...ir.types import NONE, TensorType
+from ...ir.sizes import Size, free_vars
+from ...ir.types import INT, NONE, TensorType, Type
+from .blocks import BLOCK
 from .embed import why_not_embedded
 from .emitter import Emitter, Line
 from .kernels import Kernel, fused_kernel, literal_of, literal_text, node_terms, single_step, step_line
@@ -74,7 +78,7 @@ def _view(e: Emitter, node: Node) -> None:
     known = e.is_planned(type_.sizes) and e.attrs_planned(node)
     if facts.in_order and not facts.by_strides and base.contiguous is False and known:
         return _filled(e, node, base)
-    if not (base.static and known and (facts.by_strides or base.contiguous)):
+    if not (base.static and known and (facts.by_strides or base.contiguous) and _never_fails(node)):
         name = e.assign(e.names.new("v"), text, node)
         seat = Seat(name, base.storage, contiguous=contiguous)
     else:
@@ -85,6 +89,16 @@ def _view(e: Emitter, node: Node) -> None:
     if base.storage is not None:
         base.storage.holders.add(value)
     e.seats[value] = seat
+
+
+def _never_fails(node: Node) -> bool:
+    """Whether a view can be made although its block may not be run: sizes that are symbols may be wrong where another
+    block is run, as in `x[3] if len(x) > 3 else ...`."""
+    assert node.block is not None
+    if node.block.parent is None:
+        return True
+    symbols = any(attribute_variables(value) for value in node.attrs.values())
+    return not symbols and all(isinstance(x.type, TensorType) and x.type.is_static for x in node.inputs)
 
 
 def _filled(e: Emitter, node: Node, base: Seat) -> None:
@@ -179,36 +193,50 @@ def emit_group(
             aliases[i] = operands.index(old)
             free.remove(old)
     name = e.names.new("g")
-    kernel = fused_kernel(f"kernel_{name}", literals, nodes, outputs, aliases, e.size, e.embed)
+    size_names: dict[str, None] = {}
+
+    def size(expression: Size) -> str:
+        size_names.update(dict.fromkeys(e.sizes[variable] for variable in sorted(free_vars(expression))))
+        return e.size(expression)
+
+    kernel = fused_kernel(f"kernel_{name}", literals, nodes, outputs, aliases, size, size_names, e.embed)
     if any("select(" in line for line in kernel.lines):
         e.helper("select")
     e.kernels.append([Line(0, line, origin) for line, origin in zip(kernel.lines, kernel.origins, strict=True)])
     passed = [v for i, v in enumerate(operands) if literal_of(v) is None and i not in aliases.values()]
-    made = f"{e.helper('fused')}({_fused_arguments(e, name, node, passed, kernel)})"
-    if all(e.is_planned(v.type.sizes) for v in (*passed, *node.outputs) if isinstance(v.type, TensorType)):
-        e.plan_line(name, made)
-    else:
-        e.assign(name, made)
-    arguments = [
-        e.seats[v].text if isinstance(v.type, TensorType) else f"np.asarray({e.seats[v].text})" for v in passed
-    ]
+    types = [v.type for v in (*passed, *node.outputs) if isinstance(v.type, TensorType)]
+    planned = all(e.is_planned(type_.sizes) for type_ in types)
+    e.plan_line(
+        name,
+        _fused(e, name, [*(v.type for v in passed), *[INT] * len(size_names)], node, kernel)
+        if planned
+        else _resized(e, name, kernel),
+    )
+    # Numbers go in as arrays where the work may be cut into blocks.
+    small = planned and all(type_.is_static and prod(type_.sizes) <= BLOCK for type_ in types)
+    texts = [(e.seats[v].text, small or isinstance(v.type, TensorType)) for v in passed]
+    texts += [(text, small) for text in size_names]
+    arguments = [text if as_it_is else f"np.asarray({text})" for text, as_it_is in texts]
     e.line(f"{name}({', '.join([*arguments, *outs])})", node)
 
 
-def _fused_arguments(e: Emitter, name: str, node: Node, passed: Sequence[Value], kernel: Kernel) -> str:
-    shapes = [e.shape(v.type.sizes) if isinstance(v.type, TensorType) else "()" for v in (*passed, *node.outputs)]
+def _fused(e: Emitter, name: str, passed: Sequence[Type], node: Node, kernel: Kernel) -> str:
+    """What calls a group's kernel, for sizes that the plan knows."""
+    types = [*passed, *(output.type for output in node.outputs)]
+    shapes = [e.shape(type_.sizes) if isinstance(type_, TensorType) else "()" for type_ in types]
+    parts = [f"kernel_{name}", shapes[-1], _tuple(shapes), *_kernel_needs(kernel)]
+    return f"{e.helper('fused')}({', '.join(parts)})"
+
+
+def _resized(e: Emitter, name: str, kernel: Kernel) -> str:
+    """What calls a group's kernel, for the sizes that it finds."""
+    return f"{e.helper('Resized')}({', '.join([f'kernel_{name}', *_kernel_needs(kernel)])})"
+
+
+def _kernel_needs(kernel: Kernel) -> list[str]:
     registers = [dtype_text(dtype) for dtype in kernel.registers]
     constants = [f"({literal_text(Number(d, value=v))}, {dtype_text(d)})" for v, d in kernel.constants]
-    parts = [
-        f"kernel_{name}",
-        shapes[-1],
-        _tuple(shapes),
-        _tuple(registers),
-        _tuple(constants),
-        str(kernel.cost),
-        "scratch",
-    ]
-    return ", ".join(parts)
+    return [_tuple(registers), _tuple(constants), str(kernel.cost), "scratch"]
 
 
 def _tuple(items: Sequence[str]) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from .arena import arena
-from .blocks import BLOCK, Pool, Scratch, fused
+from .blocks import BLOCK, Pool, Resized, Scratch, fused
 
 __all__ = [
     "Pool",
+    "Resized",
     "Scratch",
     "arena",
     "copied",

@@ -24,6 +24,7 @@ class Storage:
         name: of the array that is all of it.
         first, last: positions of its first and last use.
         result: it is handed to the caller, and so made anew by each call.
+        external: it is the caller's: state that is written in place.
         holders: the values that need what lies in it.
     """
 
@@ -33,6 +34,7 @@ class Storage:
     first: int
     last: int = -1
     result: bool = False
+    external: bool = False
     holders: set[Value] = field(default_factory=set)
 
 

@@ -1,4 +1,5 @@
-"""What the plain parts of a graph's structure become: constants, sizes, keys, containers and fusion groups."""
+"""What the plain parts of a graph's structure become: constants, sizes, keys, assertions, containers and
+fusion groups."""
 
 from __future__ import annotations
 
@@ -8,13 +9,14 @@ from typing import Final
 import numpy as np
 
 from ...ir import philox
-from ...ir.graph import Node
-from ...ir.sizes import SizeExpr
-from ...ir.types import TupleType
+from ...ir.errors import AssertError, ShapeError
+from ...ir.graph import Node, Value
+from ...ir.sizes import SizeExpr, bounds, product
+from ...ir.types import TensorType, TupleType
 from .emitter import Emitter
 from .nodes import emit_group
 from .seats import Seat
-from .text import number, small_array
+from .text import message, number, small_array
 
 __all__ = ["STRUCTURE"]
 
@@ -50,7 +52,34 @@ def _size(e: Emitter, node: Node) -> None:
 
 
 def _bind(e: Emitter, node: Node) -> None:
-    e.bind(str(node.attrs["variable"]), f"int({e.seats[node.inputs[0]].text})")
+    variable = node.attrs["variable"]
+    value, text = node.inputs[0], e.seats[node.inputs[0]].text
+    plain = _counts(value) or (value.node is not None and value.node.op.name in ("prim::Item", "prim::Size"))
+    name = e.bind(str(variable), text if plain else f"int({text})")
+    lo, hi = bounds(variable)
+    low = lo is not None and not (lo <= 0 and _counts(value))
+    limits = [f"{name} < {lo}"] * low + [f"{name} > {hi}"] * (hi is not None)
+    if limits:
+        what = message(f"size {variable} is out of its bounds")
+        e.line(f"if {' or '.join(limits)}: raise {e.embed(ShapeError)}({what}, found=str({name}))", node)
+
+
+def _counts(value: Value) -> bool:
+    """Whether a value is the number of an iteration, which is no negative number."""
+    return value.node is None and value.block.parent is not None and value.index == 0
+
+
+def _item(e: Emitter, node: Node) -> None:
+    type_ = node.inputs[0].type
+    assert isinstance(type_, TensorType)
+    text = e.seats[node.inputs[0]].text
+    call = f"{text}.item()" if product(type_.sizes) == 1 else f"{e.embed(node.op.kernel)}({text})"
+    e.seat_loose(node.output, e.assign(e.names.new("v"), call, node), fresh=True)
+
+
+def _assert(e: Emitter, node: Node) -> None:
+    text = message(node.attrs["message"] or "an assertion does not hold")
+    e.line(f"if not {e.seats[node.inputs[0]].text}: raise {e.embed(AssertError)}({text})", node)
 
 
 def _split(e: Emitter, node: Node) -> None:
@@ -79,6 +108,8 @@ def _untuple(e: Emitter, node: Node) -> None:
 
 
 def _group(e: Emitter, node: Node) -> None:
+    if not node.outputs:  # dead code that was fused
+        return
     block = node.blocks[0]
     inputs = list(zip(block.params, node.inputs, strict=True))
     nodes = []
@@ -95,6 +126,8 @@ STRUCTURE: Final[dict[str, Callable[[Emitter, Node], None]]] = {
     "prim::Constant": _constant,
     "prim::Size": _size,
     "prim::Bind": _bind,
+    "prim::Item": _item,
+    "prim::Assert": _assert,
     "prim::Split": _split,
     "prim::Tuple": _container,
     "prim::List": _container,

@@ -1,13 +1,14 @@
 """Pieces of emitted Python: names, literals, attributes, comments.
 
-Every identifier in emitted source is ours, counted by `Names`. Text that came from a file enters a source in one
-way only: escaped, within a comment.
+Every identifier in emitted source is ours, counted by `Names`. Text that came from a file enters a source in two
+ways only: escaped, within a comment, and as a message to raise, a literal that `message` writes.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import string
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,10 +20,11 @@ from ...ir.errors import UnsupportedError
 from ...ir.locations import Location
 from ...ir.sizes import SizeExpr
 
-__all__ = ["Names", "attribute", "comment", "dtype_text", "number", "place", "shape_text", "small_array"]
+__all__ = ["Names", "attribute", "comment", "dtype_text", "message", "number", "place", "shape_text", "small_array"]
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 _COMMENT_LENGTH = 100
+_PLAIN = frozenset(" !#$%&'()*+,-./:;<=>?@[]^_`{|}~" + string.ascii_letters)
 
 
 class Names:
@@ -96,6 +98,8 @@ def small_array(value: np.ndarray) -> str | None:
     dtype = DType.of(value.dtype) if value.dtype != np.uint64 else None
     if value.size > 16 or dtype is None or dtype is bfloat16:
         return None
+    if not value.size:  # whose sizes a list does not tell
+        return f"np.empty({value.shape}, {dtype_text(dtype)})"
     text = repr(value.tolist())
     if dtype.kind == "float" and not np.isfinite(value).all():
         return None
@@ -110,6 +114,19 @@ def comment(text: str) -> str:
     """
     plain = text.encode("unicode_escape").decode("ascii")
     return plain if len(plain) <= _COMMENT_LENGTH else plain[: _COMMENT_LENGTH - 3] + "..."
+
+
+def message(text: str) -> str:
+    """Text from outside as a string literal: plain ASCII on one line, in which no word looks like one of our names.
+
+    >>> message('see "v3"')
+    '"see \\\\u0022v\\\\u0033\\\\u0022"'
+    """
+    return (
+        '"'
+        + "".join(c if c in _PLAIN else f"\\u{ord(c):04x}" if ord(c) < 1 << 16 else f"\\U{ord(c):08x}" for c in text)
+        + '"'
+    )
 
 
 def place(location: Location | None, path: str) -> str:

@@ -92,7 +92,10 @@ def _pow_input(F: Any, g: Any, input: Any, other: Any) -> Any:
 
 
 def _pow_other(F: Any, g: Any, y: Any, input: Any, other: Any) -> Any:
-    base = input if hasattr(input, "dtype") else F.full(size=(), value=float(input), dtype=y.dtype)
+    if not hasattr(input, "dtype"):
+        base = F.full(size=(), value=float(input), dtype=y.dtype)
+    else:  # an integer's logarithm would be of the default dtype
+        base = input if input.dtype is y.dtype else F.full(size=(), value=1.0, dtype=y.dtype) * input
     flat = F.logical_and(F.eq(base, 0), F.ge(other, 0))
     return g * F.where(flat, 0.0, y * F.log(F.where(flat, 1.0, base)))
 
@@ -201,6 +204,18 @@ elementwise(
     inverse=lambda F, base, new: new,
     onnx="Identity",
     doc="input, cut off from the gradient.",
+)
+elementwise(
+    "user_gradient(input: Tensor) -> Tensor",
+    scalar=lambda s, x: x,
+    keep=("input",),
+    grad=NotDifferentiable(
+        "it is the result of an autograd.Function, whose gradient is the user's Python code and not part of the program"
+    ),
+    view=True,
+    inverse=lambda F, base, new: new,
+    onnx="Identity",
+    doc="input, where a capture has seen the result of a function with a gradient of the user's.",
 )
 
 for _name, _primitive, _onnx in (("and", "and_", "And"), ("or", "or_", "Or"), ("xor", "xor", "Xor")):

@@ -10,7 +10,7 @@ from ..dtypes import promote
 from ..errors import ArgumentError
 from ..families import composite, nest, normalise_dim
 from ..nest import as_index
-from ..sizes import Size, ask
+from ..sizes import Size, ask, certain
 from .literals import literal_of
 
 __all__: list[str] = []
@@ -174,8 +174,8 @@ def pad_(n: Any, input: Any, pad: Any, mode: Any, value: Any) -> Any:
     for letter, size, (before, after) in zip(letters, input.sizes, pairs, strict=True):
         index = letter - as_index(before) if before != 0 else letter
         at.append(index)
-        if before != 0 and ask(">", before, 0) is not False:
+        if before != 0 and certain(">", before, 0) is not False:
             inside.append(index >= 0)
-        if after != 0 and ask(">", after, 0) is not False:
+        if after != 0 and certain(">", after, 0) is not False:
             inside.append(index < as_index(size))
     return n.out(letters, n.guard(inside, input[at], literal_of(value, input.dtype)))

@@ -1,7 +1,9 @@
 """What the graph itself needs: constants, terminators, control flow, keys, sizes, containers, fusion groups.
 
-Ops with blocks take their output types from what their blocks yield; `verify` holds the rules. The interpreter and
-the backends give `If`, `Loop`, `Size` and `Bind` their run-time meaning; the kernels here are those of plain ops.
+Ops with blocks take their output types from what their blocks yield; `verify` holds the rules of their structure, and
+`ir/verifier_blocks` those of the types that go in and out. The interpreter and the backends give `If`, `Loop`, `Size`
+and `Bind` their run-time meaning; the kernels here are those of plain ops. An op with an effect (`extras["effect"]`)
+is there for what it does: no pass drops it, or takes it out of its block.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ import numpy as np
 
 from .. import philox
 from ..dtypes import DType
-from ..errors import VerifyError
+from ..errors import AssertError, ShapeError, VerifyError
 from ..registry import NotDifferentiable, NotExportable, Op, register
 from ..schema import Parameter, Schema
-from ..sizes import SizeExpr
-from ..types import BOOL, INT, KEY, NONE, ListType, ScalarType, TensorType, TupleType, Type, of_number
+from ..sizes import SizeExpr, equal, product
+from ..types import BOOL, FLOAT, INT, KEY, NONE, ListType, ScalarType, TensorType, TupleType, Type, of_number
 
 if TYPE_CHECKING:
     from ..graph import Node
@@ -39,6 +41,8 @@ def _prim(
     verify: Callable[[Node], None] | None = None,
     blocks: int = 0,
     variadic: int | None = None,
+    onnx: Any = _NO_FORM,
+    effect: bool = False,
 ) -> Op:
     text = f"prim::{name}({', '.join(map(str, inputs + attributes))})"
     schema = Schema(name, inputs + attributes, (), text, inputs, attributes, variadic)
@@ -50,10 +54,10 @@ def _prim(
             infer=infer,
             kernel=kernel,
             grad=_STRUCTURE,
-            onnx=_NO_FORM,
+            onnx=onnx,
             verify=verify,
             doc=doc,
-            extras={"blocks": blocks},
+            extras={"blocks": blocks, "effect": effect},
         )
     )
 
@@ -144,6 +148,60 @@ _prim(
 )
 
 
+def _item_type(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+    (type_,) = types
+    if not isinstance(type_, TensorType):
+        raise VerifyError(f"prim::Item takes a tensor, not {type_}")
+    if equal(product(type_.sizes), 1) is False:
+        raise ShapeError("item: the tensor does not have one element", expected="one element", found=str(type_))
+    return ({"bool": BOOL, "int": INT, "float": FLOAT}[type_.dtype.kind],)
+
+
+def _item(x: Any) -> Any:
+    if x.size != 1:
+        raise ShapeError("item: the tensor does not have one element", expected="one element", found=f"{x.size}")
+    return x.item()
+
+
+_prim(
+    "Item",
+    (Parameter("x", "Tensor"),),
+    (),
+    _item_type,
+    _item,
+    doc="The only element of a tensor as a run-time number: an int, a float or a bool, by its dtype.",
+)
+
+
+def check_assertion(condition: Any, *, message: str = "") -> tuple[()]:
+    """The kernel of `prim::Assert`.
+
+    Raises:
+        AssertError: when the condition is false.
+    """
+    if not condition:
+        raise AssertError(message or "an assertion does not hold")
+    return ()
+
+
+def _verify_assert(node: Node) -> None:
+    if not _is_condition(node.inputs[0].type):
+        _fail(node, "the condition is not a bool", "bool or bool[]", _show(_types(node.inputs)))
+
+
+_prim(
+    "Assert",
+    (Parameter("condition", "Tensor"),),
+    (Parameter("message", "str", default=""),),
+    _no_outputs,
+    check_assertion,
+    doc="Raises AssertError with the message where the condition does not hold.",
+    verify=_verify_assert,
+    onnx=NotExportable("ONNX has no assertions; leave it out of the program that is exported"),
+    effect=True,
+)
+
+
 def _tuple_type(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
     return (TupleType(tuple(types)),)
 
@@ -202,54 +260,28 @@ def _verify_if(node: Node) -> None:
     for i, block in enumerate(node.blocks):
         if block.params:
             _fail(node, f"block{i} has parameters")
-        if _types(block.returns) != _types(node.outputs):
-            _fail(
-                node,
-                f"block{i} yields other types than the outputs",
-                _show(_types(node.outputs)),
-                _show(_types(block.returns)),
-            )
+        if len(block.returns) != len(node.outputs):
+            expected, found = _show(_types(node.outputs)), _show(_types(block.returns))
+            _fail(node, f"block{i} yields other types than the outputs", expected, found)
 
 
 def _verify_loop(node: Node) -> None:
     if len(node.inputs) < 2 or node.inputs[0].type is not INT or not _is_condition(node.inputs[1].type):
-        _fail(
-            node,
-            "the first inputs are not a trip count and a condition",
-            "(int, bool, ...)",
-            _show(_types(node.inputs)),
-        )
+        found = _show(_types(node.inputs))
+        _fail(node, "the first inputs are not a trip count and a condition", "(int, bool, ...)", found)
     if len(node.blocks) != 1:
         _fail(node, f"{len(node.blocks)} blocks", "1 block")
-    carried = _types(node.inputs[2:])
     block = node.blocks[0]
-    if _types(block.params) != (INT, *carried):
-        _fail(
-            node,
-            "the block's parameters differ from the carried values",
-            _show((INT, *carried)),
-            _show(_types(block.params)),
-        )
-    yielded = _types(block.returns)
-    if not yielded or not _is_condition(yielded[0]) or yielded[1 : 1 + len(carried)] != carried:
-        _fail(node, "the block yields other types than it carries", _show((BOOL, *carried)), _show(yielded))
-    stacked = yielded[1 + len(carried) :]
-    outputs = _types(node.outputs)
-    if outputs[: len(carried)] != carried or len(outputs) != len(carried) + len(stacked):
-        _fail(
-            node,
-            "outputs differ from what is carried and stacked",
-            _show((*carried, *stacked)),
-            _show(outputs),
-        )
-    for inner, outer in zip(stacked, outputs[len(carried) :], strict=True):
-        if (
-            not isinstance(inner, TensorType)
-            or not isinstance(outer, TensorType)
-            or outer.sizes[1:] != inner.sizes
-            or outer.dtype is not inner.dtype
-        ):
-            _fail(node, "a stacked output does not add one dimension in front", str(inner), str(outer))
+    carried, params, yielded = _types(node.inputs[2:]), _types(block.params), _types(block.returns)
+    if len(params) != 1 + len(carried) or params[0] is not INT:
+        expected = _show((INT, *carried))
+        _fail(node, "the block's parameters differ from the carried values", expected, _show(params))
+    if len(yielded) < 1 + len(carried) or not _is_condition(yielded[0]):
+        expected = _show((BOOL, *carried))
+        _fail(node, "the block yields other types than it carries", expected, _show(yielded))
+    if len(node.outputs) != len(yielded) - 1:
+        expected, found = _show((*carried, *yielded[1 + len(carried) :])), _show(_types(node.outputs))
+        _fail(node, "outputs differ from what is carried and stacked", expected, found)
 
 
 def _verify_group(node: Node) -> None:
@@ -281,7 +313,8 @@ _prim(
     (),
     _types_from_blocks,
     _structural,
-    doc="Runs its first block where the condition holds, else its second; both yield the same types.",
+    doc="Runs its first block where the condition holds, else its second. Both yield the types of the outputs, in "
+    "which size variables that nothing around binds stand for what the block that is run yields.",
     verify=_verify_if,
     blocks=2,
     variadic=0,
@@ -294,7 +327,8 @@ _prim(
     _structural,
     doc="Runs its block while the condition holds, at most the given number of times. Inputs: trip count, condition, "
     "carried values. The block takes the iteration and the carried values, and yields the next condition, the carried "
-    "values and what is to be stacked; outputs are the last carried values and the stacks.",
+    "values and what is to be stacked; outputs are the last carried values and the stacks. Size variables in the types "
+    "of the block's parameters that nothing around binds are bound anew by what each iteration is given.",
     verify=_verify_loop,
     blocks=1,
     variadic=0,

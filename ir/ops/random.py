@@ -16,7 +16,8 @@ from ..dtypes import DType, float32, int64
 from ..errors import ArgumentError, DTypeError
 from ..families import composite, opaque
 from ..registry import NotDifferentiable
-from ..types import TensorType, Type
+from ..sizes import equal
+from ..types import KEY, TensorType, Type
 
 _DRAWN = NotDifferentiable("it is drawn at random")
 _NO_FORM = "no: ONNX's generators are not ours"
@@ -83,6 +84,44 @@ opaque(
     onnx=_NO_FORM,
     random=True,
     doc="The integers from 0 to n - 1 in random order.",
+)
+
+
+def _key_words(key: Any) -> Any:
+    return key.view(np.int64).copy()
+
+
+def _key_of(words: Any) -> Any:
+    return words.view(np.uint64).copy()
+
+
+def _key_type(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+    words = types[0]
+    if (
+        not isinstance(words, TensorType)
+        or words.dtype is not int64
+        or words.ndim != 1
+        or equal(words.sizes[0], 2) is False
+    ):
+        raise DTypeError("key_of: words are not those of a key", expected="i64[2]", found=str(types[0]))
+    return (KEY,)
+
+
+opaque(
+    "key_words(key: Key) -> Tensor",
+    infer=lambda types, attrs: (TensorType(int64, (2,)),),
+    kernel=_key_words,
+    grad=NotDifferentiable("it is made of integers"),
+    onnx=_NO_FORM,
+    doc="A key's two words as a tensor, which can be stacked and picked from.",
+)
+opaque(
+    "key_of(words: Tensor) -> Key",
+    infer=_key_type,
+    kernel=_key_of,
+    grad=NotDifferentiable("it is made of integers"),
+    onnx=_NO_FORM,
+    doc="The key of two words; the inverse of `key_words`.",
 )
 
 

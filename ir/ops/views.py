@@ -375,6 +375,28 @@ def unsqueeze(n: Any, input: Any, dim: Any) -> Any:
     return n.out(letters, input[[*letters[:axis], *letters[axis + 1 :]]])
 
 
+def sized_fast(np: Any, x: Any, *, size: Any, out: Any = None, scratch: Any = None) -> Any:
+    if x.shape != tuple(size):
+        raise ValueError("sized: input has other sizes")
+    return x.view()
+
+
+@nest(
+    "sized(input: Tensor, size: size[]) -> Tensor",
+    fast=sized_fast,
+    view=True,
+    inverse=lambda F, base, new, size: F.sized(new, size=base.shape),
+    grad={"input": lambda F, g, T: F.sized(g, size=T.input.sizes)},
+    onnx=lambda E, input, size: E.Reshape(input, E.shape(size), allowzero=1),
+)
+def sized(n: Any, input: Any, size: Any) -> Any:
+    """The input under other names for its sizes: they are the same numbers, or it is an error when it is run."""
+    same = len(size) == input.ndim and all(equal(a, b) is not False for a, b in zip(input.sizes, size, strict=True))
+    n.require(same, "input has other sizes", f"sizes {_show(size)}", str(input.type))
+    letters = n.letters(size)
+    return n.out(letters, input[letters])
+
+
 def restore_dims(F: Any, x: Any, sizes: Sequence[Size], dims: Sequence[int], keepdim: bool) -> Any:
     """The result of a reduction with the reduced dimensions back as size 1, so that it broadcasts to `sizes`."""
     if keepdim or not sizes:

@@ -105,3 +105,29 @@ def test_a_derived_value_may_be_an_output_and_an_update(rng: np.random.Generator
     _, main = partition(graph)
     assert list(main.state) == ["u", "%derived.0"]
     assert_parts_agree(graph, rng)
+
+
+def test_assertions_stay_in_the_part_that_is_called():
+    graph = parse("""
+graph @f(%x : f32[2], %c : bool) state {%w : f32[2] = "w"} -> (f32[2]):
+  %s : f32[2] = ingot::exp(%w)
+  %most : f32[] = ingot::amax[dim=[0], keepdim=false](%s)
+  %large : float = prim::Constant[value=100.0]()
+  %small : bool[] = ingot::lt(%most, %large)
+  prim::Assert[message="weights are too large"](%small)
+  prim::If(%c)
+    block0():
+      %fine : bool[] = ingot::eq(%most, %most)
+      prim::Assert[message="weights are no numbers"](%fine)
+      -> ()
+    block1():
+      -> ()
+  %y : f32[2] = ingot::mul(%x, %s)
+  return (%y)
+""")
+    prepare, main = partition(graph)
+    verify(main)
+    assert prepare is not None and not any(node.op.name == "prim::Assert" for node in prepare.nodes())
+    verify(prepare)
+    assert sum(node.op.name == "prim::Assert" for node in main.nodes()) == 2
+    assert next(prepare.nodes()).op.short == "exp"

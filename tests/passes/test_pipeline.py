@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from ingot.ir.errors import ArgumentError, ParseError
 from ingot.ir.graph import Graph
-from ingot.passes import INFERENCE, SIMPLIFY, TRAINING, parse_pipeline, register_pass, unregister_pass
+from ingot.ir.interpreter import interpret
+from ingot.ir.parser import parse
+from ingot.ir.verifier import verify
+from ingot.passes import INFERENCE, SIMPLIFY, TRAINING, parse_pipeline, register_pass, run_pipeline, unregister_pass
 from ingot.passes.fuse import FuseOptions
 
 
@@ -146,3 +149,21 @@ def test_registering_refuses_a_name_twice_and_options_that_are_none() -> None:
 
     with pytest.raises(ArgumentError, match="cannot be an option"):
         register_pass(options=Strange)
+
+
+def test_passes_know_what_was_asserted_about_sizes() -> None:
+    graph = parse("""
+    graph @f(%n : int, %m : int) -> (f32[]):
+      prim::Bind[N](%n)
+      prim::Bind[M](%m)
+      %same : bool[] = ingot::eq(%n, %m)
+      prim::Assert[message="sizes differ"](%same)
+      %a : f32[N] = ingot::full[size=[N], value=1.0, dtype=f32]()
+      %b : f32[M] = ingot::full[size=[M], value=3.0, dtype=f32]()
+      %y : f32[] = ingot::mse_loss[reduction="mean"](%a, %b)
+      return (%y)
+    """)
+    verify(graph)
+    assert run_pipeline(graph, "decompose", [])
+    verify(graph)
+    assert interpret(graph, [2, 2])[0][0] == 4.0

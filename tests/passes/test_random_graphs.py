@@ -99,7 +99,7 @@ class Maker:
 
 PIPELINES = (
     "dce", "cse", "canonicalize", "canonicalize{inference=true}", "fold", "fuse", "fuse{max_ops=3,max_inputs=2}",
-    "decompose", SIMPLIFY, TRAINING, "fuse,dce,cse",
+    "decompose", "hoist", "cse,hoist", SIMPLIFY, TRAINING, "fuse,dce,cse",
 )  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def test_random_graphs_keep_their_meaning(pipeline: str, number: int, rng: np.ra
 @pytest.mark.parametrize("number", range(20))
 def test_each_single_pass_does_all_of_its_work_at_once(number: int, rng: np.random.Generator) -> None:
     graph = Maker(rng).make(60)
-    for name in ("dce", "cse", "canonicalize", "fold", "fuse", "decompose"):
+    for name in ("dce", "cse", "canonicalize", "fold", "fuse", "decompose", "hoist"):
         changed = graph.copy()
         run_pipeline(changed, name, [])
         assert not run_pipeline(changed, name, []), name

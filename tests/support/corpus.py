@@ -16,6 +16,7 @@ from ingot.ir import ops  # noqa: F401
 from ingot.ir.program import Example
 from ingot.serialize import dumps
 from ingot.serialize.container import pack, read_container
+from ingot.serialize.program_writer import FORMAT_VERSION
 from program_files import document_of, edited, record_of, with_document, with_header
 
 TEXT = """
@@ -209,7 +210,7 @@ def _documents() -> dict[str, tuple[bytes, str]]:
         "document with Infinity": (document('{"format":Infinity}'), "Infinity"),
         "document with a huge number": (document('{"format":' + "1" * 10_000 + "}"), "not JSON"),
         "format missing": (edited(good, lambda d: d.pop("format")), "version is out of range"),
-        "format newer": (edited(good, lambda d: d.update(format=2)), "newer than this Ingot"),
+        "format newer": (edited(good, lambda d: d.update(format=FORMAT_VERSION + 1)), "newer than this Ingot"),
         "format much newer": (edited(good, lambda d: d.update(format=2**30)), "newer than this Ingot"),
         "format zero": (edited(good, lambda d: d.update(format=0)), "version is out of range"),
         "format a string": (edited(good, lambda d: d.update(format="1")), "version is out of range"),
@@ -464,6 +465,10 @@ def _parts() -> dict[str, tuple[bytes, str]]:
         "signature with a constant of no kind": (signature(result={"constant": []}), "is not a float"),
         "ledger of no rows": (whole(lambda d: d.update(ledger={})), "ledger is not a list"),
         "ledger of short rows": (whole(lambda d: d.update(ledger=[["a", "b"]])), "has 2 entries"),
+        "ledger of odd rows": (whole(lambda d: d.update(ledger=[["a", "b", 0, "c"]])), "has 4 entries"),
+        "ledger with spare cells": (whole(lambda d: d.update(ledger=[["a", "b", 0, "", "", 1, ""]])), "longer than it"),
+        "ledger counting nothing": (whole(lambda d: d.update(ledger=[["a", "b", 0, "c", "", 0, ""]])), "out of range"),
+        "ledger of no expression": (whole(lambda d: d.update(ledger=[["a", "b", 0, 5, "", 1, ""]])), "not a string"),
         "ledger of no place": (whole(lambda d: d.update(ledger=[["a", "b", 999]])), "its place is out of range"),
         "extras a list": (whole(lambda d: d.update(extras=[])), "extras are not an object"),
         "extras with a huge number": (whole(lambda d: d.update(extras={"a": 2**70})), "out of range"),

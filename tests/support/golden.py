@@ -13,11 +13,15 @@ checks that a second run of the pipeline changes nothing, and that each pass tol
 something. `# tolerance: 1e-5` in the head is for pipelines that round differently: inputs are then plain numbers
 between 0.5 and 1.5, and the largest difference, relative to the largest result but at least to 1, is bounded.
 
+The pipeline `differentiate` changes what a graph means: instead, the outputs that the graph had are compared, and the
+gradients behind them with central differences.
+
 A wrong graph has `# error: text` behind the line that is at fault, where `text` is part of the message.
 """
 
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +35,7 @@ from ingot.ir.parser import parse
 from ingot.ir.sizes import bounds, evaluate
 from ingot.ir.types import BOOL, INT, KEY, TensorType, Type
 from ingot.ir.verifier import verify
-from ingot.passes import Instrument, Pipeline, Stage, run_pipeline
+from ingot.passes import Instrument, Pipeline, Stage, parse_pipeline, run_pipeline
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -89,6 +93,11 @@ def check_case(path: Path, rng: np.random.Generator, bless: bool) -> None:
         path.write_text(case.head + case.before + _EXPECT + produced, encoding="utf-8")
     else:
         assert produced == case.expected, "run `pytest --bless` and review the difference"
+    assert same_graph(parse(produced), changed) is None
+    if parse_pipeline(case.pipeline).stages[0].name == "differentiate":
+        for _ in range(3):
+            assert_is_derivative(graph, changed, parse_pipeline(case.pipeline).stages[0].options, rng, case.tolerance)
+        return
     assert not run_pipeline(changed, case.pipeline, [Honest()]), "a second run changes the graph again"
     assert same_graph(parse(produced), parse(str(changed))) is None
     for _ in range(3):
@@ -105,6 +114,42 @@ def assert_same_results(a: Graph, b: Graph, rng: np.random.Generator, tolerance:
     assert updates.keys() == other_updates.keys()
     for x, y in zip([*outputs, *updates.values()], [*other_outputs, *other_updates.values()], strict=True):
         assert_close(x, y, tolerance)
+
+
+def assert_is_derivative(a: Graph, b: Graph, options: Any, rng: np.random.Generator, tolerance: float) -> None:
+    """Check that `b` gives the outputs of `a`, then the gradients of its float64 inputs and state."""
+    sizes = choose_sizes(a, rng)
+    inputs = [generate(value.type, sizes, rng, True) for value in a.inputs]
+    state = {key: generate(value.type, sizes, rng, True) for key, value in a.state.items()}
+    outputs, _ = interpret(a, inputs, state)
+    seeds = [rng.standard_normal(y.shape) if y.dtype == np.float64 else None for y in outputs]
+    found, _ = interpret(b, [*inputs, *(seed for seed in seeds if seed is not None)], state)
+    for x, y in zip(outputs, found, strict=False):
+        assert_close(x, y, 0.0)
+
+    def total() -> float:
+        again, _ = interpret(a, inputs, state)
+        return float(sum(np.sum(y * seed) for y, seed in zip(again, seeds, strict=True) if seed is not None))
+
+    named = {**dict(enumerate(inputs)), **state}
+    chosen = [*(range(len(inputs)) if options.inputs is None else options.inputs)]
+    chosen += state if options.state is None else options.state
+    arrays = [x for key in chosen if getattr(x := named[key], "dtype", None) == np.float64]
+    for gradient, x in zip(found[len(outputs) :], arrays, strict=True):
+        assert_close(central_differences(total, x), gradient, tolerance)
+
+
+def central_differences(function: Callable[[], float], x: np.ndarray, step: float = 1e-5) -> np.ndarray:
+    """The gradient of a function by the elements of an array that it reads, which are moved one by one."""
+    found = np.zeros_like(x)
+    for place in np.ndindex(x.shape):
+        middle = x[place]
+        x[place] = middle + step
+        above = function()
+        x[place] = middle - step
+        found[place] = (above - function()) / (2 * step)
+        x[place] = middle
+    return found
 
 
 def assert_close(x: Any, y: Any, tolerance: float) -> None:

@@ -15,7 +15,7 @@ from ingot.ir.graph import Graph, Value
 from ingot.ir.sizes import var
 from ingot.ir.types import BOOL, FLOAT, INT, TensorType
 
-__all__ = ["inputs_for", "runnable_graph"]
+__all__ = ["ROW", "WIDTH", "B", "Maker", "inputs_for", "runnable_graph"]
 
 B = var("B", 1, 64)
 WIDTH = 6
@@ -28,17 +28,21 @@ BINARY = ("add", "sub", "mul", "maximum", "minimum")
 UNARY = ("relu", "tanh", "sigmoid", "neg", "abs", "sin", "silu", "detach")
 
 
-def runnable_graph(rng: np.random.Generator, nodes: int) -> Graph:
-    """A graph of about `nodes` nodes over inputs `x`, `y`, `flag`, `n`, `scale` and two pieces of state."""
+def runnable_graph(rng: np.random.Generator, nodes: int, maker: type[Maker] | None = None) -> Graph:
+    """A graph of about `nodes` nodes over inputs `x`, `y`, `flag`, `n`, `scale` and two pieces of state.
+
+    Args:
+        maker: what makes the nodes.
+    """
     graph = Graph("random")
     rows = [graph.add_input("x", ROW), graph.add_input("y", ROW)]
     numbers = [graph.add_input(name, type_) for name, type_ in (("flag", BOOL), ("n", INT), ("scale", FLOAT))]
     rows.append(graph.add_state("running", ROW))
     weight = graph.add_state("weight", TensorType(float32, (WIDTH, WIDTH)))
-    maker = _Maker(rng, nodes, numbers, weight)
-    maker.fill(Builder(graph), rows, 0)
-    outputs = [maker.pick(rows) for _ in range(int(rng.integers(1, 4)))]
-    graph.set_return(outputs, {"running": maker.pick(rows)} if rng.random() < 0.5 else {})
+    made = (maker or Maker)(rng, nodes, numbers, weight)
+    made.fill(Builder(graph), rows, 0)
+    outputs = [made.pick(rows) for _ in range(int(rng.integers(1, 4)))]
+    graph.set_return(outputs, {"running": made.pick(rows)} if rng.random() < 0.5 else {})
     return graph
 
 
@@ -52,7 +56,9 @@ def inputs_for(rng: np.random.Generator, batch: int) -> tuple[list[Any], dict[st
     return inputs, {"running": running, "weight": weight}
 
 
-class _Maker:
+class Maker:
+    """Grows a graph at random from the values that can be seen."""
+
     def __init__(self, rng: np.random.Generator, nodes: int, numbers: list[Value], weight: Value) -> None:
         self.rng = rng
         self.left = nodes
@@ -84,7 +90,11 @@ class _Maker:
                 rows.append(b.emit("linear", [self.pick(rows), self.weight, b.none()]).output)
                 rows.append(b.emit("tanh", [rows[-1]]).output)
             elif depth < 4:
-                rows.extend(self.branch(b, rows, depth) if kind < 0.92 else self.loop(b, rows, depth))
+                rows.extend(self.nested(b, rows, depth))
+
+    def nested(self, b: Builder, rows: list[Value], depth: int) -> list[Value]:
+        """Something with blocks, or made of several nodes."""
+        return self.branch(b, rows, depth) if self.rng.random() < 0.47 else self.loop(b, rows, depth)
 
     def bounded(self, b: Builder, value: Value) -> Value:
         return b.emit("clamp", [value], {"min": -8.0, "max": 8.0}).output if self.rng.random() < 0.5 else value

@@ -69,6 +69,14 @@ def _squeeze(make: Maker) -> Iterator[Any]:
     yield make.tensor(1, 0), {}
 
 
+@for_op("sized")
+def _sized(make: Maker) -> Iterator[Any]:
+    yield make.tensor(2, 3), {"size": (2, 3)}
+    yield make.strided(3, 2), {"size": (3, 2)}
+    yield make.tensor(2, 0), {"size": (2, 0)}
+    yield make.tensor(), {"size": ()}
+
+
 @for_op("unsqueeze")
 def _unsqueeze(make: Maker) -> Iterator[Any]:
     yield make.tensor(2, 3), {"dim": 0}
@@ -334,6 +342,18 @@ def _randperm(make: Maker) -> Iterator[Any]:
     if make.dtype is dtypes.int64:
         yield make.key(), {"n": 7}
         yield make.key(), {"n": 0}
+
+
+@for_op("key_words", kinds="int")
+def _key_words(make: Maker) -> Iterator[Any]:
+    if make.dtype is dtypes.int64:
+        yield (make.key(),)
+
+
+@for_op("key_of", kinds="int")
+def _key_of(make: Maker) -> Iterator[Any]:
+    if make.dtype is dtypes.int64:
+        yield (make.tensor(2),)
 
 
 @for_op("bernoulli", kinds="float")

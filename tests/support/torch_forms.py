@@ -199,6 +199,7 @@ FORMS |= {
     "masked_fill": lambda x, mask, *, value: x.masked_fill(mask, value),
     "cast": lambda x, *, dtype: x.to(_dtype(dtype)),
     "detach": lambda x: x.detach(),
+    "user_gradient": lambda x: x.clone(),
     "reshape": lambda x, *, shape: x.reshape(shape),
     "permute": lambda x, *, dims: x.permute(dims),
     "expand": lambda x, *, size: x.expand(size),
@@ -284,4 +285,6 @@ NO_FORM: dict[str, str] = {
     "sum_pool2d": "a part of avg_pool2d",
     "adaptive_sum_pool2d": "a part of adaptive_avg_pool2d",
     **dict.fromkeys(("rand", "randn", "randint", "randperm", "bernoulli", "dropout"), _DRAWN),
+    "sized": "PyTorch has no names for sizes",
+    **dict.fromkeys(("key_words", "key_of"), "PyTorch has no keys"),
 }
