@@ -115,6 +115,26 @@ def run(
 
 
 @app.command()
+def ledger(
+    file: _File,
+    other: Annotated[
+        Path | None, typer.Argument(metavar="OTHER", help="A second program file: show what differs in it.")
+    ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", metavar="KIND", help="A kind of entries; may be given several times.")
+    ] = None,
+    entry: _Entry = None,
+) -> None:
+    """Show what the capture of a program froze, or compare two: status 1 where they differ."""
+    from .ledger import compare_ledgers, show_ledger
+
+    if other is None:
+        show_ledger(file, kind or [], entry)
+    elif compare_ledgers(file, other, kind or [], entry):
+        raise typer.Exit(1)
+
+
+@app.command()
 def export(
     file: _File,
     onnx: Annotated[Path, typer.Option("--onnx", metavar="OUT", help="The ONNX file to write.")],

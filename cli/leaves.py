@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..ir.errors import ArgumentError
 from ..ir.graph import Graph
 from ..ir.program import ProgramRecord, Signature, Tree
+from ..ir.trees import LEAVES, RECORDS
 from ..ir.types import Type
 
 __all__ = ["find_entry", "input_leaves", "output_leaves", "tree_text"]
@@ -34,14 +35,17 @@ def input_leaves(signature: Signature, graph: Graph) -> dict[str, Type]:
 
 
 def output_leaves(signature: Signature, graph: Graph) -> dict[str, Type]:
-    """The types of the outputs by name: a dict's keys, numbers in a tuple, `output` for the only one."""
+    """The types of the outputs by name: a dict's keys, numbers in a tuple, `output` for the only one; `x.new` for what
+    the program writes to its input `x`."""
     tree = signature.result
-    names = _names("output" if tree["kind"] == "leaf" else "", tree)
+    names = _names("output" if tree["kind"] in LEAVES else "", tree)
+    names += [f"{graph.inputs[number].name}.new" for number in signature.writes]
+    names += [name for key, after in signature.after.items() for name in _names(f"{key}.new", after)]
     return _typed(names, [value.type for value in graph.outputs])
 
 
 def _names(prefix: str, tree: Tree) -> list[str]:
-    if tree["kind"] == "leaf":
+    if tree["kind"] in LEAVES:
         return [prefix]
     items = tree.get("items", [])
     keys = tree.get("keys") or [str(i) for i in range(len(items))]
@@ -68,7 +72,7 @@ def tree_text(tree: Tree, types: list[Type]) -> str:
     "{'n': int, 'mask': None}"
     """
     kind = tree["kind"]
-    if kind == "leaf":
+    if kind in LEAVES:
         return str(types.pop(0))
     if kind in ("none", "constant"):
         return repr(tree.get("value"))
@@ -76,6 +80,8 @@ def tree_text(tree: Tree, types: list[Type]) -> str:
     if kind == "dict":
         pairs = zip(tree["keys"], items, strict=True)
         return "{" + ", ".join(f"{key!r}: {item}" for key, item in pairs) + "}"
+    if kind in RECORDS:
+        return f"{tree['name']}({', '.join(f'{key}={item}' for key, item in zip(tree['keys'], items, strict=True))})"
     if kind == "list":
         return f"[{', '.join(items)}]"
     return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"

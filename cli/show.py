@@ -16,7 +16,9 @@ from rich.table import Table
 from ..ir.dtypes import DType
 from ..ir.graph import Graph
 from ..ir.graph_sizes import size_bounds
+from ..ir.ledger import Ledger
 from ..ir.program import ProgramRecord, Signature
+from ..ir.types import Type
 from ..serialize import load
 from .leaves import find_entry, tree_text
 from .terminal import amount, cell, console, visible
@@ -24,6 +26,7 @@ from .terminal import amount, cell, console, visible
 __all__ = ["show_program"]
 
 _SHOWN: Final = 100  # characters of one extra
+_ENTRIES: Final = 10  # entries of one kind of the ledger
 _BYTES: Final = re.compile(r'base64 "([A-Za-z0-9+/]{60})[A-Za-z0-9+/=]{40,}"')  # of a large constant
 
 
@@ -65,8 +68,7 @@ def _text(out: Console, text: str) -> None:
 
 def _signature(out: Console, name: str, signature: Signature, graph: Graph) -> None:
     types = [value.type for value in graph.inputs]
-    pairs = zip(signature.parameters, signature.arguments, strict=True)
-    arguments = ", ".join(f"{parameter}: {tree_text(tree, types)}" for parameter, tree in pairs)
+    arguments = ", ".join(_argument(signature, i, types) for i in range(len(signature.parameters)))
     result = tree_text(signature.result, [value.type for value in graph.outputs])
     _line(out, f"{name}({arguments}) -> {result}")
     for variable, (low, high) in size_bounds(graph).items():
@@ -74,8 +76,19 @@ def _signature(out: Console, name: str, signature: Signature, graph: Graph) -> N
     for assumption in graph.assumptions:
         where = f"  at {assumption.location}" if assumption.location else ""
         _line(out, f"  {assumption}{where}")
+    for number in signature.writes:
+        _line(out, f"  writes to {graph.inputs[number].name}")
+    for parameter in signature.after:
+        _line(out, f"  changes the contents of {parameter}")
     if graph.updates:
         _line(out, f"  updates {', '.join(graph.updates)}")
+
+
+def _argument(signature: Signature, index: int, types: list[Type]) -> str:
+    """A parameter with its types, taken from the front of `types`, and its default."""
+    name, default = signature.parameters[index], signature.defaults.get(signature.parameters[index])
+    text = f"{signature.kind(index).strip('/=')}{name}: {tree_text(signature.arguments[index], types)}"
+    return text if default is None else f"{text} = {tree_text(default, [])}"
 
 
 def _range_text(low: int | None, high: int | None) -> str:
@@ -126,9 +139,13 @@ def _rest(out: Console, record: ProgramRecord, entries: list[str]) -> None:
     if record.ledger:
         _line(out, "")
         _line(out, "taken from Python and frozen:")
-        for entry in record.ledger:
-            where = f"  at {entry.location}" if entry.location else ""
-            _line(out, f"  {entry.kind}: {entry.what}{where}")
+        for kind, found in Ledger(record.ledger).groups().items():
+            for entry in found[:_ENTRIES]:
+                where = f"  at {entry.location}" if entry.location else ""
+                expression = f"{entry.expression}: " if entry.expression else ""
+                _line(out, f"  {kind}: {expression}{entry.text}{where}")
+            if len(found) > _ENTRIES:
+                _line(out, f"  {kind}: {len(found) - _ENTRIES:,} more (ingot ledger shows all)")
     if record.extras:
         _line(out, "")
         _line(out, "extras:")

@@ -1,7 +1,9 @@
 """Nested values as JSON: the trees of signatures, and users' extras.
 
-A tree is `"leaf"`, `"none"`, `{"tuple": [...]}`, `{"list": [...]}`, `{"dict": [["key", tree], ...]}` or
-`{"constant": value}`. An extra is plain JSON, but for what JSON has no notation for: a float that is not finite is
+A tree is `"leaf"`, `"int"`, `"float"` or `"bool"` (a run-time number), `"none"`, `{"tuple": [...]}`, `{"list": [...]}`,
+`{"dict": [["key", tree], ...]}`, `{"unordered dict": ...}`, `{"namedtuple" | "dataclass": ["Name", [["field", tree],
+...]]}`, `{"constant": value}` or, in what becomes of an argument, `{"input": number}`.
+An extra is plain JSON, but for what JSON has no notation for: a float that is not finite is
 `{"$float": "nan"}`, and an object that could be mistaken for such a note is wrapped as `{"$dict": {...}}`.
 """
 
@@ -11,12 +13,13 @@ import math
 from typing import Any, Final
 
 from ..ir.errors import ArgumentError, FileFormatError
-from ..ir.program import Tree
+from ..ir.record_types import check_record_names
+from ..ir.trees import LEAVES, RECORDS, Tree
 from .attribute_values import check_int, encode_float, read_float
 from .limits import MAX_NAME, MAX_TEXT, MAX_TREE_DEPTH
 from .strict_json import integer, is_text, sequence, text
 
-__all__ = ["count_leaves", "encode_extra", "encode_tree", "read_extra", "read_tree"]
+__all__ = ["count_leaves", "encode_extra", "encode_tree", "is_plain_tree", "read_extra", "read_tree"]
 
 _FLOAT: Final = "$float"
 _DICT: Final = "$dict"
@@ -36,6 +39,10 @@ def encode_tree(tree: Tree, depth: int = 0) -> Any:
     kind = tree["kind"]
     if kind in ("leaf", "none"):
         return kind
+    if kind == "number":
+        return tree["type"]
+    if kind == "input":
+        return {"input": tree["index"]}
     if kind == "constant":
         value = tree["value"]
         if isinstance(value, str) and not is_text(value):
@@ -44,33 +51,70 @@ def encode_tree(tree: Tree, depth: int = 0) -> Any:
             check_int(value)
         return {"constant": encode_float(value) if isinstance(value, float) else value}
     items = [encode_tree(item, depth + 1) for item in tree["items"]]
-    if kind != "dict":
+    if kind in ("tuple", "list"):
         return {kind: items}
-    return {"dict": [[_checked_name(key), item] for key, item in zip(tree["keys"], items, strict=True)]}
+    pairs = [[_checked_name(key), item] for key, item in zip(tree["keys"], items, strict=True)]
+    if kind == "dict":
+        return {"unordered dict" if tree.get("any_order") else "dict": pairs}
+    check_record_names(tree["name"], tree["keys"])
+    return {kind: [_checked_name(tree["name"]), pairs]}
 
 
-def read_tree(value: Any, what: str, depth: int = 0) -> Tree:
+def is_plain_tree(tree: Tree) -> bool:
+    """Whether the first version of the format can hold it."""
+    plain = tree["kind"] in ("leaf", "none", "constant", "tuple", "list", "dict") and not tree.get("any_order")
+    return plain and all(map(is_plain_tree, tree.get("items", ())))
+
+
+def read_tree(value: Any, what: str, depth: int = 0, with_inputs: bool = False) -> Tree:
     """The tree that a JSON value stands for.
+
+    Args:
+        with_inputs: whether it may name the program's inputs.
 
     Raises:
         FileFormatError: when it stands for none.
     """
     if value in ("leaf", "none") and type(value) is str:
         return {"kind": value}
+    if type(value) is str and value in ("int", "float", "bool"):
+        return {"kind": "number", "type": value}
     if type(value) is not dict or len(value) != 1 or depth > MAX_TREE_DEPTH:
         raise FileFormatError(f"{what} is not a tree of arguments")
     ((kind, inner),) = value.items()
     if kind == "constant":
         return {"kind": kind, "value": _read_constant(inner, what)}
     if kind in ("tuple", "list"):
-        return {"kind": kind, "items": [read_tree(item, what, depth + 1) for item in sequence(inner, what)]}
-    if kind == "dict":
-        pairs = [sequence(pair, what, 2) for pair in sequence(inner, what)]
-        keys = [text(key, f"{what}: a key") for key, _ in pairs]
-        if len(set(keys)) != len(keys):
-            raise FileFormatError(f"{what}: a key stands there twice")
-        return {"kind": kind, "items": [read_tree(item, what, depth + 1) for _, item in pairs], "keys": keys}
+        items = [read_tree(item, what, depth + 1, with_inputs) for item in sequence(inner, what)]
+        return {"kind": kind, "items": items}
+    if kind in ("dict", "unordered dict"):
+        keys, items = _read_pairs(inner, what, depth, with_inputs)
+        tree: Tree = {"kind": "dict", "items": items, "keys": keys}
+        return tree if kind == "dict" else {**tree, "any_order": True}
+    if kind in RECORDS:
+        return _read_record(kind, inner, what, depth, with_inputs)
+    if kind == "input" and with_inputs:
+        return {"kind": kind, "index": integer(inner, f"{what}: an input", 0, 2**31)}
     raise FileFormatError(f"{what} is not a tree of arguments")
+
+
+def _read_pairs(value: Any, what: str, depth: int, with_inputs: bool) -> tuple[list[str], list[Tree]]:
+    pairs = [sequence(pair, what, 2) for pair in sequence(value, what)]
+    keys = [text(key, f"{what}: a key") for key, _ in pairs]
+    if len(set(keys)) != len(keys):
+        raise FileFormatError(f"{what}: a key stands there twice")
+    return keys, [read_tree(item, what, depth + 1, with_inputs) for _, item in pairs]
+
+
+def _read_record(kind: str, value: Any, what: str, depth: int, with_inputs: bool) -> Tree:
+    """A named tuple or a dataclass: a name and fields, of which a class can be made."""
+    name, inner = sequence(value, what, 2)
+    fields, items = _read_pairs(inner, what, depth, with_inputs)
+    try:
+        check_record_names(text(name, f"{what}: a type"), fields)
+    except ArgumentError as error:
+        raise FileFormatError(f"{what}: {error.what}", expected=error.expected) from None
+    return {"kind": kind, "name": name, "keys": fields, "items": items}
 
 
 def count_leaves(tree: Tree) -> int:
@@ -79,7 +123,7 @@ def count_leaves(tree: Tree) -> int:
     >>> count_leaves({"kind": "list", "items": [{"kind": "leaf"}, {"kind": "none"}, {"kind": "leaf"}]})
     2
     """
-    if tree["kind"] == "leaf":
+    if tree["kind"] in LEAVES:
         return 1
     return sum(count_leaves(item) for item in tree.get("items", ()))
 

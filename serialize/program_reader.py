@@ -15,15 +15,17 @@ from ..ir import ops as _ops  # fills the registry, so that reading imports noth
 from ..ir.errors import FileFormatError, IngotError
 from ..ir.gc_pause import paused_gc
 from ..ir.graph import Graph
-from ..ir.program import Example, LedgerEntry, ProgramRecord, Signature
+from ..ir.program import Example, ProgramRecord, Signature
 from ..ir.registry import Op
 from ..ir.verifier import verify
 from .container import Container, read_container
 from .graph_reader import read_graph
-from .limits import MAX_NODES, MAX_TEXT
-from .nested_values import read_extra, read_tree
+from .ledger_rows import read_entry
+from .limits import MAX_NODES
+from .nested_values import read_extra
 from .program_writer import FORMAT_VERSION, example_tensor
 from .record_rules import check_record
+from .signature_rows import read_signature
 from .strict_json import fields_of, integer, is_text, parse_json, sequence, text
 from .tables import RESERVED_PREFIX, TableReader
 
@@ -67,14 +69,14 @@ def read_program(buffer: Any, allow_ops: Iterable[str | Op]) -> ProgramRecord:
         if name in graphs:
             raise FileFormatError(f"entry point {name!r} stands there twice")
         graphs[name] = _graph(fields["graph"], tables)
-        signatures[name] = _signature(fields["signature"], f"the signature of {name!r}")
+        signatures[name] = read_signature(fields["signature"], f"the signature of {name!r}")
     state = _state(document["state"], container.tensors)
     found = ProgramRecord(
         graphs=graphs,
         state=state,
         signatures=signatures,
         trainable=tuple(text(n, "a trainable name") for n in sequence(document["trainable"], "the trainable names")),
-        ledger=[_ledger_entry(row, tables) for row in sequence(document["ledger"], "the ledger")],
+        ledger=[read_entry(row, tables) for row in sequence(document["ledger"], "the ledger")],
         extras=_extras(document["extras"]),
         examples=_examples(document["examples"], container.tensors),
     )
@@ -144,13 +146,6 @@ def _graph(document: Any, tables: TableReader) -> Graph:
     return graph
 
 
-def _signature(value: Any, what: str) -> Signature:
-    fields = fields_of(value, what, ("arguments", "parameters", "result"))
-    parameters = tuple(text(p, f"{what}: a parameter") for p in sequence(fields["parameters"], what))
-    arguments = tuple(read_tree(tree, what) for tree in sequence(fields["arguments"], what))
-    return Signature(parameters, arguments, read_tree(fields["result"], what))
-
-
 def _state(rows: Any, tensors: _Tensors) -> _Tensors:
     found: _Tensors = {}
     for row in sequence(rows, "the state"):
@@ -164,12 +159,6 @@ def _state(rows: Any, tensors: _Tensors) -> _Tensors:
             raise FileFormatError(f"state {name!r} is missing: there is no tensor of that name")
         found[name] = found[holder] if len(names) == 2 else tensors[name]
     return found
-
-
-def _ledger_entry(row: Any, tables: TableReader) -> LedgerEntry:
-    kind, what, place = sequence(row, "an entry of the ledger", 3)
-    location, _ = tables.place(place, "an entry of the ledger")
-    return LedgerEntry(text(kind, "the ledger", MAX_TEXT), text(what, "the ledger", MAX_TEXT), location)
 
 
 def _extras(value: Any) -> dict[str, Any]:

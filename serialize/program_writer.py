@@ -18,15 +18,17 @@ from ..ir.graph import Graph
 from ..ir.program import Example, ProgramRecord, Signature
 from ..ir.verifier import verify
 from .graph_writer import write_graph
+from .ledger_rows import write_entry
 from .limits import MAX_NAME, MAX_NODES, MAX_TEXT
-from .nested_values import encode_extra, encode_tree
+from .nested_values import encode_extra
 from .record_rules import check_record
+from .signature_rows import encode_signature, is_plain_signature
 from .strict_json import is_text
 from .tables import RESERVED_PREFIX, TableWriter
 
 __all__ = ["EXAMPLE_PREFIX", "FORMAT_VERSION", "example_tensor", "write_program"]
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 EXAMPLE_PREFIX: Final = RESERVED_PREFIX + "example/"
 
 _Tensors = dict[str, "np.ndarray[Any, Any]"]
@@ -50,7 +52,7 @@ def write_program(record: ProgramRecord, sources: bool) -> tuple[dict[str, Any],
     check_record(record)
     tables = TableWriter(sources)
     entries = [_entry_row(name, graph, record.signatures[name], tables) for name, graph in record.graphs.items()]
-    ledger = [[_checked_text(e.kind), _checked_text(e.what), tables.place(e.location)] for e in record.ledger]
+    ledger = [write_entry(entry, tables) for entry in record.ledger]
     state_rows, tensors = _state_rows(record.state)
     example_rows = [_example_row(i, example, tensors) for i, example in enumerate(record.examples)]
     tensors |= tables.constants
@@ -58,13 +60,18 @@ def write_program(record: ProgramRecord, sources: bool) -> tuple[dict[str, Any],
         "entries": entries,
         "examples": example_rows,
         "extras": encode_extra(record.extras, "extras"),
-        "format": FORMAT_VERSION,
+        "format": 1 if _fits_first_version(record, ledger) else FORMAT_VERSION,
         "ledger": ledger,
         "state": state_rows,
         "trainable": list(record.trainable),
         **tables.rows(),
     }
     return document, tensors
+
+
+def _fits_first_version(record: ProgramRecord, ledger: list[Any]) -> bool:
+    """Whether readers of the first version can read the program: its signatures, and its ledger's rows of three."""
+    return all(map(is_plain_signature, record.signatures.values())) and all(len(row) == 3 for row in ledger)
 
 
 def _check_size(record: ProgramRecord) -> None:
@@ -77,11 +84,7 @@ def _entry_row(name: str, graph: Graph, signature: Signature, tables: TableWrite
     return {
         "entry": _checked_text(name, MAX_NAME),
         "graph": write_graph(graph, tables),
-        "signature": {
-            "arguments": [encode_tree(tree) for tree in signature.arguments],
-            "parameters": [_checked_text(parameter, MAX_NAME) for parameter in signature.parameters],
-            "result": encode_tree(signature.result),
-        },
+        "signature": encode_signature(signature),
     }
 
 

@@ -13,6 +13,7 @@ from ..ir.errors import VerifyError
 from ..ir.graph import Graph
 from ..ir.program import Example, ProgramRecord, Signature
 from ..ir.types import KeyType, ScalarType, TensorType, Type
+from .call_rules import check_call
 from .nested_values import count_leaves
 from .tables import RESERVED_PREFIX
 
@@ -45,7 +46,8 @@ def _check_signature(entry: str, signature: Signature, graph: Graph) -> None:
     if len(set(signature.parameters)) != len(signature.parameters):
         raise VerifyError(f"entry point {entry!r}: two parameters of one name")
     arguments = sum(count_leaves(tree) for tree in signature.arguments)
-    results = count_leaves(signature.result)
+    results = count_leaves(signature.result) + len(signature.writes)
+    results += sum(count_leaves(tree) for tree in signature.after.values())
     for what, leaves, values in ("arguments", arguments, graph.inputs), ("results", results, graph.outputs):
         if leaves != len(values):
             raise VerifyError(
@@ -53,6 +55,8 @@ def _check_signature(entry: str, signature: Signature, graph: Graph) -> None:
                 expected=f"{len(values)} {what}",
                 found=f"{leaves} in the signature",
             )
+
+    check_call(entry, signature, graph)
 
 
 def _check_state(graph: Graph, key: str, type_: Type, array: np.ndarray[Any, Any] | None) -> None:

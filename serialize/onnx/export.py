@@ -103,6 +103,7 @@ def to_model(
     with paused_gc():
         run_pipeline(graph, PASSES)
         _refuse_effects(graph)
+        _refuse_writes(graph, record.signatures.get(name))
         with assumed(graph):
             E = _written(graph, record.state, record.signatures.get(name), operators, doc_strings)
         model = build_model(E.top, name, opset_version, _headline(graph), _properties(graph))
@@ -141,6 +142,22 @@ def _refuse_effects(graph: Graph) -> None:
             found=f"the random state {', '.join(keys)}",
             advice="trace it in evaluation mode: model.eval() before ingot.jit.trace",
         )
+
+
+def _refuse_writes(graph: Graph, signature: Signature | None) -> None:
+    """ONNX models do not change their inputs.
+
+    Raises:
+        ExportError: when the program writes to its arguments.
+    """
+    if signature is None or not (signature.writes or signature.after):
+        return
+    names = [graph.inputs[number].name for number in signature.writes] + list(signature.after)
+    raise ExportError(
+        f"@{graph.name} changes its arguments, which an ONNX model cannot",
+        found=f"changes of {', '.join(names)}",
+        advice='trace it with mutates="copy", and let it return what it changes',
+    )
 
 
 def _is_key(value: Value) -> bool:

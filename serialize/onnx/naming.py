@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...ir.program import Tree
+from ...ir.trees import LEAVES, Tree
 
 __all__ = ["Names", "output_names"]
 
@@ -55,10 +55,10 @@ def output_names(tree: Tree | None, count: int) -> list[str]:
 
 
 def _leaf_names(tree: Any, prefix: str) -> list[str]:
-    if tree["kind"] == "leaf":
+    if tree["kind"] in LEAVES:
         return [prefix or "output"]
     items = tree.get("items", ())
-    if tree["kind"] == "dict":
+    if "keys" in tree:
         names = [f"{prefix}.{key}" if prefix else key for key in tree["keys"]]
     else:
         names = [f"{prefix or 'output'}_{i}" for i in range(len(items))]

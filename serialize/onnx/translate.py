@@ -167,6 +167,15 @@ class Translator:
         self.E.sizes.bind(str(node.attrs["variable"]), number if isinstance(number, int) else self.E.value(number))
         return []
 
+    def _item(self, node: Node) -> Sequence[Any]:
+        (value,) = node.inputs
+        assert isinstance(value.type, TensorType)
+        single = self.E.value(self.env[value])
+        if value.type.ndim:
+            single = self.E.Reshape(single, np.zeros(0, np.int64))
+        dtype = tensor_type(node.output.type, "")[0]
+        return [single if single.dtype is dtype else self.E.Cast(single, to=dtype)]
+
     def _tuple(self, node: Node) -> Sequence[Any]:
         return [tuple(self.env[value] for value in node.inputs)]
 
@@ -188,6 +197,7 @@ _STRUCTURE: Final[Mapping[str, Callable[[Translator, Node], Sequence[Any]]]] = {
     "prim::Constant": Translator._constant,
     "prim::Size": Translator._size,
     "prim::Bind": Translator._bind,
+    "prim::Item": Translator._item,
     "prim::Tuple": Translator._tuple,
     "prim::Untuple": Translator._untuple,
     "prim::If": Translator._if,

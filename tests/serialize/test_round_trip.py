@@ -322,6 +322,8 @@ def test_ledger_extras_and_trainable() -> None:
     ledger = [
         LedgerEntry("item", "took x.item()", Location("m.py", 3, 4, 3, 9, "f", "    a = x.item()")),
         LedgerEntry("size", "B is 4"),
+        LedgerEntry("frozen", "p of dropout", Location("m.py", 3), "self.p", "0.1", 3, "forward"),
+        LedgerEntry("a kind of a later version", "odd", None, "", "", 2),
     ]
     program = record_of(GRAPHS["nothing"], extras=extras, ledger=ledger)
     found = loads(dumps(program))
