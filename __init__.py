@@ -18,6 +18,7 @@ from typing import Any as _Any
 from .frontend import derived as _derived
 from .frontend import functions as _functions
 from .frontend.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .frontend.control import cond, scan, while_loop
 from .frontend.devices import device
 from .frontend.dispatch import EAGER as _EAGER
 from .frontend.functions import (
@@ -87,9 +88,20 @@ dtype = DType
 # Public names of what lives deeper: `import ingot.jit` and `ingot.jit` find these, loaded when first asked for.
 _DEEPER = {
     "autograd": "frontend.autograd",
+    "autograd.function": "frontend.function",
     "cuda": "frontend.devices",
     "jit": "frontend.jit",
+    "library": "frontend.library",
     "onnx": "serialize.onnx",
+}
+# Single names of what lives deeper, loaded likewise.
+_ELSEWHERE = {
+    "Program": "frontend.program",
+    "compile": "frontend.compile",
+    "get_num_threads": "frontend.threads",
+    "load": "frontend.program",
+    "ops": "frontend.library",
+    "set_num_threads": "frontend.threads",
 }
 _FOLDERS = ("cli", "nn", "optim", "utils")
 
@@ -98,11 +110,11 @@ class _PublicNames(_abc.MetaPathFinder, _abc.Loader):
     """Finds `ingot.jit` and its like as the modules that they stand for."""
 
     def find_spec(self, name: str, path: _Any = None, target: _Any = None) -> _machinery.ModuleSpec | None:
-        package, _, short = name.rpartition(".")
+        package, _, short = name.partition(".")
         return _machinery.ModuleSpec(name, self) if package == __name__ and short in _DEEPER else None
 
     def create_module(self, spec: _machinery.ModuleSpec) -> _Any:
-        module = _importlib.import_module(f"{__name__}.{_DEEPER[spec.name.rpartition('.')[2]]}")
+        module = _importlib.import_module(f"{__name__}.{_DEEPER[spec.name.partition('.')[2]]}")
         self._own_spec = module.__spec__
         return module
 
@@ -116,8 +128,8 @@ _sys.meta_path.append(_PublicNames())
 def __getattr__(name: str) -> _Any:
     if name in _DEEPER or name in _FOLDERS:
         return _importlib.import_module(f"{__name__}.{name}")
-    if name in ("load", "Program"):
-        found = getattr(_importlib.import_module(f"{__name__}.frontend.program"), name)
+    if name in _ELSEWHERE:
+        found = getattr(_importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
     else:
         found = _function(name)
     globals()[name] = found
@@ -138,7 +150,15 @@ def _function(name: str) -> _Any:
 def __dir__() -> list[str]:
     ops = [op.short for op in _registry.all_ops() if op.name.startswith("ingot::")]
     return sorted(
-        {*globals(), *_DEEPER, *_FOLDERS, "load", "Program", *_functions.FUNCTIONS, *_derived.FUNCTIONS, *ops}
+        {
+            *globals(),
+            *(n for n in _DEEPER if "." not in n),
+            *_FOLDERS,
+            *_ELSEWHERE,
+            *_functions.FUNCTIONS,
+            *_derived.FUNCTIONS,
+            *ops,
+        }
     )
 
 

@@ -6,18 +6,28 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from . import function
+from .function import Function
+from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 from .mode import mode
 from .tape import backward, grad
 
 __all__ = [
+    "Function",
+    "GradcheckError",
     "backward",
     "enable_grad",
+    "function",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "inference_mode",
     "is_grad_enabled",
     "no_grad",
     "set_grad_enabled",
 ]
+
+__path__: list[str] = []  # so that `import ingot.autograd.function` asks for the public name
 
 
 class set_grad_enabled:

@@ -84,7 +84,7 @@ def as_operand(op: Op, value: Any) -> Any:
         return value.item()
     if arrays.is_array(value):
         return wrap(value)
-    if isinstance(value, SizeExpr) or hasattr(value, "__ingot_size__"):
+    if isinstance(value, SizeExpr) or hasattr(type(value), "__ingot_size__"):
         return value
     raise DTypeError(
         f"{op.short}: an operand is of type {type(value).__name__}",
@@ -267,6 +267,8 @@ def _variadic_entry(op: Op) -> Callable[..., Any]:
     bind = op.schema.bind
 
     def call(*args: Any, **kwargs: Any) -> Any:
+        if mode.tracer is not None and args and hasattr(args[0], "__ingot_joined__") and args[0].has_runs:
+            return args[0].__ingot_joined__(op, *args[1:], **kwargs)
         inputs, attrs = bind(args, kwargs)
         return apply(op, inputs, attrs)
 

@@ -50,7 +50,10 @@ def assign(target: Tensor, new: Tensor) -> Tensor:
     if tracing:
         mode.tracer.before_write(base)
     whole = new if alone else write_back(base, target._chain, new)
-    _write(target, new._array)
+    if tracing and mode.tracer.abstract:  # what is imagined must not be written
+        storage_of(target).version += 1
+    else:
+        _write(target, new._array)
     _adopt(base, whole, recording and not target._detached)
     if alone and target._base is not None:
         return target
@@ -68,6 +71,7 @@ def _adopt(tensor: Any, value: Any, with_grad: bool) -> None:
     if with_grad:
         tensor._node, tensor._index = value._node, value._index
     if mode.tracer is not None:
+        mode.tracer.value_of(value)  # the program may not have used it before
         mode.tracer.adopt(tensor, value._trace)
 
 

@@ -16,10 +16,12 @@ class Mode(threading.local):
     Attributes:
         grad: whether operations on tensors that require a gradient are recorded.
         tracer: the capture in progress, or None.
+        scripting: whether modules that are called have the control flow of their `forward` captured.
     """
 
     grad: bool = True
     tracer: Any = None
+    scripting: bool = False
 
     @contextmanager
     def suspended(self) -> Iterator[None]:

@@ -78,7 +78,8 @@ class Module(ModuleTree):
             return self.forward(*args, **kwargs)
         tracer.enter_module(self)
         try:
-            return self.forward(*args, **kwargs)
+            forward = tracer.rewritten(self.forward) if mode.scripting else self.forward
+            return forward(*args, **kwargs)
         finally:
             tracer.exit_module()
 

@@ -81,6 +81,7 @@ class ModuleTree:
             ArgumentError: for a name that is taken or holds a dot, or a value that is no module.
         """
         self._check_name(name, "add_module")
+        module = _as_part(module)
         if module is not None and not isinstance(module, ModuleTree):
             raise ArgumentError(f"add_module: '{name}' is a {type(module).__name__}", expected="a Module or None")
         self._modules[name] = module
@@ -102,6 +103,8 @@ class ModuleTree:
 
     def __setattr__(self, name: str, value: Any) -> None:
         table = _table_for(value)
+        if table is None and hasattr(value.__class__, "as_module"):
+            value, table = value.as_module(), "_modules"
         if table is not None:
             self._check_initialised()
             self._forget(name, but=table)
@@ -263,6 +266,11 @@ def _table_for(value: Any) -> str | None:
     if isinstance(value, Parameter):
         return "_parameters"
     return "_modules" if isinstance(value, ModuleTree) else None
+
+
+def _as_part(value: Any) -> Any:
+    """A submodule; of a captured program, the module that it is as a part of another one."""
+    return value.as_module() if hasattr(type(value), "as_module") else value
 
 
 def join_path(prefix: str, name: str) -> str:

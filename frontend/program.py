@@ -6,23 +6,38 @@ state) belongs to the program; calls that update it do so after the results are 
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..backends.backend import get_backend
-from ..ir.arrays import is_array
 from ..ir.binding import bind_sizes
-from ..ir.errors import ArgumentError, CaptureError, GradientError, ShapeError
+from ..ir.errors import ArgumentError, ShapeError
 from ..ir.graph import Graph
+from ..ir.ledger import Ledger
 from ..ir.locations import here
-from ..ir.program import LedgerEntry, ProgramRecord, Signature, flatten, unflatten
+from ..ir.program import ProgramRecord, Signature
 from ..passes import SIMPLIFY, partition, run_pipeline
+from .calling import Caller
+from .capture_report import capture_report
 from .mode import mode
+from .program_entry import ProgramEntry
+from .program_gradient import DifferentiableGraph, needs_gradient
+from .program_modes import is_training, set_training
+from .program_modules import ModuleInfo, module_tree
+from .program_random import Draws, generator_of, seed_program
+from .program_state import ProgramState
 from .tensor_base import TensorBase, wrap
+from .threads import limited
+from .watch import Watches, WatchHandle, watch
+
+if TYPE_CHECKING:
+    from .capture.verdict import Verdict
+    from .program_module import ProgramModule
 
 __all__ = ["Program", "load"]
 
@@ -45,19 +60,20 @@ class _Entry:
         self.prepare = None if stages.prepare is None else get_backend(backend).compile(stages.prepare)
         self.run = get_backend(backend).compile(stages.main)
         self.reads = () if stages.prepare is None else tuple(stages.prepare.state)
-        self.derived: tuple[list[Any], dict[str, Any]] | None = None
+        self.derived: tuple[list[Any], Any, dict[str, Any]] | None = None
 
-    def state(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """State with what is derived from it alone, which is computed again when what it derives from was replaced."""
+    def state(self, state: Mapping[str, Any], stamp: Any = ()) -> Mapping[str, Any]:
+        """State with what is derived from it alone, which is computed again when what it derives from was replaced, or
+        written into: then `stamp` is another one."""
         if self.prepare is None:
             return state
         read = [state[key] for key in self.reads]
         found = self.derived
-        if found is None or any(a is not b for a, b in zip(found[0], read, strict=True)):
+        if found is None or found[1] != stamp or any(a is not b for a, b in zip(found[0], read, strict=True)):
             values, _ = self.prepare([], state, {})
             keys = [key for key in self.main.state if key not in state]
-            found = self.derived = (read, dict(zip(keys, values, strict=True)))
-        return {**state, **found[1]}
+            found = self.derived = (read, stamp, dict(zip(keys, values, strict=True)))
+        return {**state, **found[2]}
 
 
 class Program:
@@ -69,6 +85,10 @@ class Program:
         record: the program as data.
         backend: what runs it: `"numpy"` or `"reference"`.
 
+    Attributes:
+        num_threads: how many threads a call may use; None is as many as `ingot.get_num_threads()` says.
+        verdict: what the check after the capture found; None for a program that was loaded or not checked.
+
     >>> import ingot
     >>> program = ingot.jit.trace(lambda x: (x + 1).relu(), ingot.ones(2))
     >>> program(ingot.tensor([1.0, -3.0]))
@@ -76,11 +96,21 @@ class Program:
     """
 
     def __init__(self, record: ProgramRecord, *, backend: str = "numpy") -> None:
-        self.record = record
+        self._own = ProgramState(record)
         self.backend = get_backend(backend).name
+        self.verdict: Verdict | None = None
         self._staged: dict[str, _Stages] = {}
         self._entries: dict[tuple[str, str], _Entry] = {}
-        self._lock = threading.Lock()
+        self._on_tape: dict[tuple[str, str], DifferentiableGraph] = {}
+        self._callers: dict[str, Caller] = {}
+        self._watches = Watches()
+        self._module: ProgramModule | None = None
+        self.num_threads: int | None = None
+
+    @property
+    def record(self) -> ProgramRecord:
+        """The program as data."""
+        return self._own.record
 
     # ------------------------------------------------------------------------------------------------ facts
 
@@ -88,6 +118,49 @@ class Program:
     def entry_points(self) -> tuple[str, ...]:
         """The names of the entry points."""
         return tuple(self.record.graphs)
+
+    def entry(self, name: str) -> ProgramEntry:
+        """An entry point by name: its graph, signature and ledger, and a call of it. `program.encode` is the same as
+        `program.entry("encode")`.
+
+        Raises:
+            ArgumentError: when there is none of that name.
+        """
+        return ProgramEntry(self, self._entry_name(name))
+
+    def __getattr__(self, name: str) -> ProgramEntry:
+        own = self.__dict__.get("_own")
+        if own is not None and name in own.record.graphs:
+            return ProgramEntry(self, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute and no entry point {name!r}")
+
+    @property
+    def training(self) -> bool:
+        """Which mode a call without `training=` is in, for a program that was captured in both.
+
+        Raises:
+            ArgumentError: for any other program.
+        """
+        return is_training(self.record)
+
+    def train(self, mode: bool = True) -> Program:
+        """Let calls be in training where they do not say `training=`; only for a program captured in both modes.
+
+        >>> import ingot
+        >>> program = ingot.jit.trace(ingot.nn.Dropout(1.0), ingot.ones(2), modes=("train", "eval"))
+        >>> program.train()(ingot.ones(2)), program.eval()(ingot.ones(2)), program(ingot.ones(2), training=True)
+        (tensor([0., 0.]), tensor([1., 1.]), tensor([0., 0.]))
+        """
+        set_training(self.record, mode)
+        return self
+
+    def eval(self) -> Program:
+        """Let calls be in evaluation where they do not say `training=`; only for a program captured in both modes."""
+        return self.train(False)
+
+    def report(self) -> str:
+        """What calls may give and what the capture took for granted, as text; see `ingot.jit.capture_report`."""
+        return capture_report(self.record)
 
     def _entry_name(self, entry: str | None) -> str:
         if entry is None:
@@ -115,6 +188,32 @@ class Program:
         """The same as `state`."""
         return self.state
 
+    def parameters(self) -> Iterator[Any]:
+        """The trainable state, to be given to an optimizer; see `named_parameters`."""
+        return iter(self.named_parameters().values())
+
+    def named_parameters(self) -> dict[str, Any]:
+        """The trainable state by name, as parameters: the same tensors at each call.
+
+        They are what the program computes with: a call after an optimizer's step uses the new values, and `save` saves
+        them. Once somebody has asked for them, calls are recorded while gradients are, as those of a module are.
+
+        >>> import ingot
+        >>> layer = ingot.nn.Linear(2, 1)
+        >>> program = ingot.jit.trace(layer, ingot.ones(1, 2))
+        >>> optimizer = ingot.optim.SGD(program.parameters(), lr=0.1)
+        >>> program(ingot.ones(1, 2)).sum().backward()
+        >>> program.named_parameters()["weight"].grad
+        tensor([[1., 1.]])
+        """
+        return dict(self._own.named_parameters())
+
+    def requires_grad_(self, requires_grad: bool = True) -> Program:
+        """Let all parameters be trained, or none; to freeze some, say so to these."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over new values for all or some of the state; nothing changes unless all of them fit.
 
@@ -136,9 +235,10 @@ class Program:
         self._replace(new)
 
     @property
-    def ledger(self) -> list[LedgerEntry]:
-        """What capture took from Python and froze."""
-        return self.record.ledger
+    def ledger(self) -> Ledger:
+        """What capture took from Python and froze: prints as a table, `ledger.of("frozen")` picks a kind,
+        `ledger.diff(other)` compares two captures. docs/ledger.md says what it holds."""
+        return Ledger(self.record.ledger)
 
     @property
     def optimized(self) -> Graph:
@@ -160,70 +260,139 @@ class Program:
         entries = ", ".join(f"{name}({', '.join(s.parameters)})" for name, s in self.record.signatures.items())
         return f"<Program {entries}, {sum(a.nbytes for a in self.record.state.values()):,} bytes of state>"
 
+    @property
+    def modules(self) -> ModuleInfo:
+        """The modules that the program was captured from, as a tree with node and parameter counts."""
+        return module_tree(self.record)
+
+    def watch(self, where: str, hook: Callable[[Any], Any] | None = None, *, entry: str | None = None) -> WatchHandle:
+        """See what comes out of a module (`"encoder.layers.0"`) or of a line (`"model.py:42"`) at each call; see
+        `watch.watch`."""
+        return watch(self, where, hook, entry=entry)
+
+    def as_module(self) -> ProgramModule:
+        """The program as a part of a module: its parameters and buffers are the module's. The same one each time."""
+        from .program_module import ProgramModule
+
+        if self._module is None:
+            self._module = ProgramModule(self)
+        return self._module
+
+    def named_state(self, names: Mapping[int, str] | None = None) -> Iterator[tuple[str, Any]]:
+        """The tensors that hold the state, by name, for a capture that the program is called in."""
+        yield from self._own.named_parameters().items()
+        yield from self._own.named_buffers().items()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Program:
+        """A program with state of its own; the graphs, which nobody changes, are shared."""
+        record = self.record
+        state = {key: np.array(array) for key, array in record.state.items()}
+        found = memo[id(self)] = Program(
+            replace(record, state=state, extras=deepcopy(record.extras, memo)), backend=self.backend
+        )
+        found.num_threads, found.verdict = self.num_threads, self.verdict
+        return found
+
+    def manual_seed(self, seed: int) -> Program:
+        """Start the program's random state again from a seed.
+
+        >>> import ingot
+        >>> program = ingot.jit.trace(lambda x: x + ingot.rand(2), ingot.zeros(2))
+        >>> ingot.equal(program.manual_seed(0)(ingot.zeros(2)), program.manual_seed(0)(ingot.zeros(2)))
+        True
+        """
+        seed_program(self, seed)
+        return self
+
     # ------------------------------------------------------------------------------------------------ calls
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.run(None, args, kwargs)
+        return self._call(None, args, kwargs)
 
-    def run(self, entry: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> Any:
-        """Call an entry point by name.
+    def run(self, entry: str | None, /, *args: Any, **kwargs: Any) -> Any:
+        """Call an entry point by name; None is the main one.
 
         Raises:
             ArgumentError: for a missing or unknown argument, or one of another structure.
             ShapeError, DTypeError: for a tensor that does not fit the signature or what tracing assumed.
         """
-        name = self._entry_name(entry)
-        signature = self.record.signatures[name]
-        arrays = self._arrays(signature, args, kwargs or {})
-        outputs = self.run_arrays(name, arrays)
-        return unflatten(signature.result, [wrap(x) if is_array(x) else x for x in outputs])
+        return self._call(entry, args, kwargs)
 
-    def run_arrays(self, entry: str, arrays: list[Any]) -> list[Any]:
+    def _call(self, entry: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        name = self._entry_name(entry)
+        caller = self._caller(name)
+        draws = None
+        if "generator" in kwargs:
+            draws = generator_of(self, caller.signature.parameters, kwargs)
+            if draws is not None:
+                kwargs = {key: value for key, value in kwargs.items() if key != "generator"}
+        leaves = caller.leaves(args, kwargs)
+        outputs = self._outputs(name, leaves, draws)
+        result = caller.result(leaves, outputs)
+        caller.write_containers(args, kwargs, leaves, outputs)
+        return result
+
+    def _outputs(self, name: str, leaves: Sequence[Any], draws: Draws | None) -> Sequence[Any]:
+        """What the graph gives: tensors, arrays and numbers."""
+        if mode.tracer is not None:
+            from .program_module import call_inside
+
+            return call_inside(self, name, leaves, draws)
+        with limited(self.num_threads):
+            recorded = self._recorded(name, leaves, draws) if mode.grad else None
+            if recorded is not None:
+                return recorded
+            return self.run_arrays(name, [x._array if isinstance(x, TensorBase) else x for x in leaves], draws)
+
+    def _caller(self, name: str) -> Caller:
+        found = self._callers.get(name)
+        if found is None or found.signature is not self.record.signatures[name]:
+            found = self._callers[name] = Caller(self.record.signatures[name], self.record.types)
+        return found
+
+    def run_arrays(self, entry: str, arrays: list[Any], draws: Draws | None = None) -> list[Any]:
         """Call an entry point on the flat arrays of its graph's inputs; gives the flat outputs."""
-        compiled = self._entries.get((entry, self.backend)) or self._compile(entry)
+        watches = self._watches.of(entry) if self._watches else ()
+        if watches:
+            compiled = self._watches.compiled(self, watches, lambda graph: _Entry(_Stages(graph), self.backend))
+        else:
+            compiled = self._entries.get((entry, self.backend)) or self._compile(entry)
         sizes = bind_sizes(compiled.main, arrays)
-        outputs, updates = compiled.run(arrays, compiled.state(self.record.state), sizes)
+        stamp = self._own.stamp()  # before the state: who writes in between will be noticed next time
+        state = self.record.state if draws is None else draws.state(self.record.state)
+        outputs, updates = compiled.run(arrays, compiled.state(state, stamp), sizes)
         if updates:
-            self._replace(updates)
-        return outputs
+            self._replace(updates if draws is None else draws.move_on(updates))
+        return self._watches.hand_over(watches, outputs) if watches else outputs
 
     def _replace(self, values: Mapping[str, Any]) -> None:
-        """Put new arrays into the state: a new dict, so that calls under way keep theirs."""
-        with self._lock:
-            self.record.state = {**self.record.state, **values}
+        """Put new values into the state."""
+        self._own.replace(values)
+
+    def _recorded(self, entry: str, leaves: Sequence[Any], draws: Draws | None = None) -> list[Any] | None:
+        """The outputs of a call that goes on the tape, or None where nothing requires a gradient."""
+        parameters = self._own.parameters
+        if not needs_gradient((*leaves, *parameters.values())):
+            return None
+        state = self._own.for_tape()
+        state = state if draws is None else draws.state(state)
+        watches = self._watches.of(entry) if self._watches else ()
+        found = self._on_tape.get((entry, self.backend))
+        if watches:
+            on_tape = lambda graph: DifferentiableGraph(graph, self.backend)  # noqa: E731
+            found = self._watches.compiled(self, watches, on_tape, "tape")
+        if found is None:
+            graph = self.record.graphs[entry]
+            found = self._on_tape[entry, self.backend] = DifferentiableGraph(graph, self.backend)
+        outputs, updates = found(leaves, state)
+        if updates:
+            self._replace(updates if draws is None else draws.move_on(updates))
+        return self._watches.hand_over(watches, outputs) if watches else outputs
 
     def _compile(self, entry: str) -> _Entry:
         found = _Entry(self._stages(entry), self.backend)
         self._entries[entry, self.backend] = found
         return found
-
-    def _arrays(self, signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
-        if mode.tracer is not None:
-            raise CaptureError(
-                "a program is called while another one is being captured",
-                location=here(),
-                advice="call the function it was captured from",
-            )
-        values = _by_name(signature, args, kwargs)
-        arrays: list[Any] = []
-        for name, tree in zip(signature.parameters, signature.arguments, strict=True):
-            leaves, found = flatten(values[name], lambda x: isinstance(x, TensorBase) or is_array(x))
-            if found != tree:
-                raise ArgumentError(
-                    f"argument '{name}' has another structure than the captured one",
-                    expected=show_tree(tree),
-                    found=show_tree(found),
-                    location=here(),
-                )
-            for leaf in leaves:
-                if mode.grad and isinstance(leaf, TensorBase) and leaf._node is not None:
-                    raise GradientError(
-                        f"argument '{name}' requires a gradient, which programs do not compute",
-                        location=here(),
-                        advice="call the program under ingot.no_grad()",
-                    )
-                arrays.append(leaf._array if isinstance(leaf, TensorBase) else leaf)
-        return arrays
 
     # ------------------------------------------------------------------------------------------------ files
 
@@ -237,10 +406,47 @@ class Program:
 
         save(self.record, path, sources=sources)
 
-    def to(self, backend: str) -> Program:
-        """The same program, sharing its state, on another backend."""
+    def to(self, *args: Any, **kwargs: Any) -> Program:
+        """The program with its floating-point state, inputs and results in another dtype, or on another device; see
+        `program_convert.convert`. The name of a backend is that backend: `on` says it plainly."""
+        from .program_convert import convert
+
+        return convert(self, args, kwargs)
+
+    def half(self) -> Program:
+        """The program in float16; see `to`."""
+        return self.to("float16")
+
+    def float(self) -> Program:
+        """The program in float32; see `to`."""
+        return self.to("float32")
+
+    def double(self) -> Program:
+        """The program in float64; see `to`."""
+        return self.to("float64")
+
+    def bfloat16(self) -> Program:
+        """The program in bfloat16; see `to`."""
+        return self.to("bfloat16")
+
+    def cpu(self) -> Program:
+        """The program on the CPU; see `to`."""
+        return self.to("cpu")
+
+    def cuda(self) -> Program:
+        """The program on the GPU; see `to`."""
+        return self.to("cuda")
+
+    def on(self, backend: str) -> Program:
+        """The same program, sharing its state, on another backend.
+
+        >>> import ingot
+        >>> ingot.jit.trace(lambda x: x * 2, ingot.ones(2)).on("reference").backend
+        'reference'
+        """
         found = Program(self.record, backend=backend)
-        found._lock = self._lock
+        found._own = self._own
+        found.verdict = self.verdict
         return found
 
 
@@ -249,39 +455,6 @@ def _read_only(array: Any) -> Any:
     if isinstance(view, np.ndarray):
         view.setflags(write=False)
     return view
-
-
-def show_tree(tree: Mapping[str, Any]) -> str:
-    """A tree's structure as a reader would write it."""
-    kind = tree["kind"]
-    if kind == "leaf":
-        return "tensor"
-    if kind in ("none", "constant"):
-        return repr(tree.get("value"))
-    items = [show_tree(item) for item in tree["items"]]
-    if kind == "dict":
-        return "{" + ", ".join(f"{k!r}: {v}" for k, v in zip(tree["keys"], items, strict=True)) + "}"
-    return ("({})" if kind == "tuple" else "[{}]").format(", ".join(items))
-
-
-def _by_name(signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    names = signature.parameters
-    if len(args) > len(names):
-        raise ArgumentError(
-            f"{len(args)} arguments for a program that takes {len(names)}",
-            expected=", ".join(names),
-            location=here(),
-        )
-    values = dict(zip(names, args, strict=False))
-    for name, value in kwargs.items():
-        if name not in names or name in values:
-            what = "given twice" if name in values else "not a parameter of the program"
-            raise ArgumentError(f"argument '{name}' is {what}", expected=", ".join(names), location=here())
-        values[name] = value
-    for name in names:
-        if name not in values:
-            raise ArgumentError(f"argument '{name}' is missing", expected=", ".join(names), location=here())
-    return values
 
 
 def load(path: str | Path, *, backend: str = "numpy", allow_ops: Sequence[str] = ()) -> Program:

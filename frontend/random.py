@@ -81,6 +81,8 @@ class Generator:
             fixed = wrap(key)
             mode.tracer.value_of(fixed)
             mode.tracer.adopt(self._key, fixed._trace)
+            if mode.tracer.abstract:
+                return
         self._key._array[...] = key
 
     def next_key(self) -> Any:
@@ -88,7 +90,8 @@ class Generator:
         if mode.tracer is not None:
             following, key = EAGER.apply(_SPLIT(), [self._key], {})
             mode.tracer.before_write(self._key)
-            self._key._array[...] = following._array
+            if not mode.tracer.abstract:
+                self._key._array[...] = following._array
             mode.tracer.adopt(self._key, following._trace)
             return key
         following, key = philox.split(self._key._array)

@@ -12,15 +12,17 @@ __all__ = ["Storage", "storage_of"]
 
 
 class Storage:
-    """One piece of memory. `version` counts in-place changes; `aliases` are the views on it that are alive.
+    """One piece of memory. `version` counts in-place changes; `aliases` are the views on it that are alive; `exposed`
+    tells that NumPy has been given the memory too, so that it may change without being counted.
 
     A tensor gets its storage when something first asks for it, so that plain arithmetic does not pay for it.
     """
 
-    __slots__ = ("_prune_at", "_views", "version")
+    __slots__ = ("_prune_at", "_views", "exposed", "version")
 
     def __init__(self) -> None:
         self.version = 0
+        self.exposed = False
         self._views: list[weakref.ref[Tensor]] = []
         self._prune_at = 16
 

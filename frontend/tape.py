@@ -1,14 +1,15 @@
 """Reverse-mode differentiation: the recorded nodes and the walk back through them.
 
-Each recorded call is a `TapeNode` that keeps only what its op's gradient reads. `backward` visits nodes from the
-latest to the earliest, asks `ir.gradient` for the gradients of their inputs, and sums them up. With
-`create_graph=True` the gradient's own operations are recorded, and can be differentiated again.
+What stands on the tape is a `Node`: it knows its parents and how to go back from the gradients of its outputs to those
+of its parents. A recorded call of an op is a `TapeNode`, which keeps only what its op's gradient reads and asks
+`ir.gradient`; anything else that has a gradient is a `CustomNode` of `tape_node` with a `backward` of its own.
+`backward` visits nodes from the latest to the earliest and sums up. With `create_graph=True` the gradient's own
+operations are recorded, and can be differentiated again.
 """
 
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,15 +25,18 @@ from ..ir.registry import NotDifferentiable, Op, StopsGradient
 from ..ir.types import KEY, NONE, TensorType
 from .hooks import Hooks
 from .mode import mode
-from .storage import storage_of
+from .tape_node import CustomNode, Node, SavedTensor, again, changed, kept, sequence, version_of
 from .tensor_base import wrap
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
 __all__ = [
+    "CustomNode",
     "Leaf",
+    "Node",
     "Plan",
+    "SavedTensor",
     "TapeNode",
     "backward",
     "grad",
@@ -41,9 +45,8 @@ __all__ = [
     "record",
     "record_binary",
     "record_unary",
+    "type_for_gradient",
 ]
-
-_sequence = itertools.count()
 
 
 class Leaf:
@@ -88,33 +91,46 @@ def plan_of(op: Op, wanted: tuple[int, ...], count: int) -> Plan | None:
     return Plan(wanted, names, tuple(i for _, group, _ in names for i in group), "y" in read)
 
 
-class TapeNode:
+class TapeNode(Node):
     """One recorded call: its op, whose outputs its inputs were, and what its gradient reads.
 
     `saved` holds (tensor or number, version of its storage), `y` holds (array, storage, version, trace) per output.
     Types are `Type`s, or (sizes, NumPy dtype).
-    `hooks`, by the output's index, are there only once somebody has asked for them.
     """
 
-    __slots__ = ("attrs", "hooks", "input_types", "op", "output_types", "parents", "plan", "saved", "sequence", "y")
+    __slots__ = ("attrs", "input_types", "op", "output_types", "plan", "saved", "y")
     op: Op
     plan: Plan
     attrs: Mapping[str, Any]
-    parents: tuple[tuple[Any, int], ...]
     saved: Any
     y: Any
     input_types: Sequence[Any]
     output_types: Sequence[Any]
-    sequence: int
-    hooks: dict[int, Hooks]
 
     def __repr__(self) -> str:
         return f"<{self.op.short} backward>"
 
+    @property
+    def output_count(self) -> int:
+        return len(self.output_types)
+
+    def backward(self, slots: list[Any]) -> Sequence[Any]:
+        ins, outs = [_as_type(t) for t in self.input_types], [_as_type(t) for t in self.output_types]
+        wanted = self.plan.wanted
+        grads = input_gradients(_eager(), self.op, wanted, slots, _saved_values(self), ins, outs, self.attrs)
+        return [grads.get(position) for position in wanted]
+
     def release(self) -> None:
-        """Forget what was saved: the node has been walked."""
         self.saved = None
         self.y = None
+
+
+@lru_cache(maxsize=1)
+def _eager() -> Any:
+    """The algebra over tensors, which is made in a module that imports this one."""
+    from .dispatch import EAGER
+
+    return EAGER
 
 
 def hooks_of(node: Any, index: int) -> Hooks:
@@ -157,15 +173,15 @@ def record(
     node.plan = plan
     node.attrs = attrs
     node.parents = tuple([(inputs[i]._node, inputs[i]._index) for i in wanted])
-    node.saved = tuple([(inputs[i], _version(inputs[i])) for i in plan.saves])
-    node.y = tuple([_kept(output) for output in outputs]) if plan.reads_y else None
+    node.saved = tuple([(inputs[i], version_of(inputs[i])) for i in plan.saves])
+    node.y = tuple([kept(output) for output in outputs]) if plan.reads_y else None
     if types is None:
         arrays = [getattr(x, "_array", None) for x in inputs]
         node.input_types = [None if a is None else (a.shape, a.dtype) for a in arrays]
         node.output_types = [(o._array.shape, o._array.dtype) for o in outputs]
     else:
         node.input_types, node.output_types = types
-    node.sequence = next(_sequence)
+    node.sequence = next(sequence)
     for index, output in enumerate(outputs):
         if output._array.dtype.kind in "fV":
             output._node = node
@@ -187,11 +203,11 @@ def record_unary(plan: Plan | None, op: Op, x: Tensor, attrs: Mapping[str, Any],
     node.attrs = attrs
     node.parents = ((x._node, x._index),)
     node.saved = ((x, 0 if x._storage is None else x._storage.version),) if plan.saves else ()
-    node.y = (_kept(output),) if plan.reads_y else None
+    node.y = (kept(output),) if plan.reads_y else None
     before = x._array
     node.input_types = ((before.shape, before.dtype),)
     node.output_types = ((array.shape, array.dtype),)
-    node.sequence = next(_sequence)
+    node.sequence = next(sequence)
     output._node = node
 
 
@@ -221,24 +237,13 @@ def record_binary(
     node.plan = plan
     node.attrs = attrs
     node.parents = parents
-    node.saved = tuple([((x, y)[i], _version((x, y)[i])) for i in plan.saves]) if plan.saves else ()
-    node.y = (_kept(output),) if plan.reads_y else None
+    node.saved = tuple([((x, y)[i], version_of((x, y)[i])) for i in plan.saves]) if plan.saves else ()
+    node.y = (kept(output),) if plan.reads_y else None
     a, b = getattr(x, "_array", None), getattr(y, "_array", None)
     node.input_types = (None if a is None else (a.shape, a.dtype), None if b is None else (b.shape, b.dtype))
     node.output_types = ((array.shape, array.dtype),)
-    node.sequence = next(_sequence)
+    node.sequence = next(sequence)
     output._node = node
-
-
-def _version(x: Any) -> int:
-    storage = getattr(x, "_storage", None)
-    return 0 if storage is None else storage.version
-
-
-def _kept(output: Tensor) -> tuple[Any, Any, int, Any]:
-    """An output without the tensor itself, whose tape node would make a cycle."""
-    storage = storage_of(output)
-    return output._array, storage, storage.version, output._trace
 
 
 def keep_old_value(node: Any, tensor: Any) -> None:
@@ -268,6 +273,13 @@ def _as_type(found: Any) -> Any:
     return KEY if found[1] == np.uint64 else TensorType(DType.of(found[1]), found[0])
 
 
+def type_for_gradient(tensor: Any) -> TensorType:
+    """A tensor's type, with symbolic sizes while a capture knows them."""
+    trace = tensor._trace
+    known = mode.tracer is not None and trace is not None and trace[0] is mode.tracer
+    return trace[1].type if known else TensorType(DType.of(tensor._array.dtype), tensor._array.shape)
+
+
 def _saved_values(node: TapeNode) -> dict[str, Any]:
     if node.saved is None:
         raise GradientError(
@@ -279,8 +291,8 @@ def _saved_values(node: TapeNode) -> dict[str, Any]:
     flat = iter(node.saved)
     for name, places, is_list in node.plan.names:
         group = [next(flat) for _ in places]
-        if any(_version(x) != version for x, version in group):
-            raise _changed(node, name)
+        if any(version_of(x) != version for x, version in group):
+            raise changed(node, name)
         values[name] = tuple([x for x, _ in group]) if is_list else group[0][0]
     if node.plan.reads_y:
         outputs = [_output_again(node, index) for index in range(len(node.y))]
@@ -291,20 +303,8 @@ def _saved_values(node: TapeNode) -> dict[str, Any]:
 def _output_again(node: TapeNode, index: int) -> Any:
     array, storage, version, trace = node.y[index]
     if storage.version != version:
-        raise _changed(node, "its result")
-    output = wrap(array)
-    output._storage = storage
-    output._node, output._index = node, index
-    output._trace = trace
-    return output
-
-
-def _changed(node: TapeNode, name: str) -> GradientError:
-    return GradientError(
-        f"backward: {name} of {node.op.short} was changed in place after the gradient had kept it",
-        location=here(),
-        advice="use the out-of-place form, or clone() the tensor first",
-    )
+        raise changed(node, "its result")
+    return again(node, index, array, storage, trace)
 
 
 def _walk(
@@ -315,8 +315,7 @@ def _walk(
     targets: Mapping[Any, Any] | None,
 ) -> dict[tuple[int, int], Any]:
     """Push gradients from the seeds back to the leaves; returns those of the targets, by (id of node, index)."""
-    from .dispatch import EAGER
-
+    F = _eager()
     pending: dict[Any, list[Any]] = {}
     heap: list[tuple[int, int, Any]] = []
     found: dict[tuple[int, int], Any] = {}
@@ -325,15 +324,15 @@ def _walk(
     def send(node: Any, index: int, value: Any) -> None:
         if targets is not None and (id(node), index) in targets:
             key = (id(node), index)
-            found[key] = value if key not in found else EAGER.add(found[key], value)
+            found[key] = value if key not in found else F.add(found[key], value)
             if isinstance(node, Leaf):
                 return
         slots = pending.get(node)
         if slots is None:
-            count = 1 if isinstance(node, Leaf) else len(node.output_types)
+            count = 1 if isinstance(node, Leaf) else node.output_count
             slots = pending[node] = [None] * count
             heapq.heappush(heap, (-node.sequence, id(node), node))
-        slots[index] = value if slots[index] is None else EAGER.add(slots[index], value)
+        slots[index] = value if slots[index] is None else F.add(slots[index], value)
 
     previous, mode.grad = mode.grad, create_graph
     try:
@@ -348,11 +347,7 @@ def _walk(
                 if targets is None:
                     _accumulate(node, slots[0], create_graph, given)
                 continue
-            ins, outs = map(_as_type, node.input_types), map(_as_type, node.output_types)
-            saved = _saved_values(node)
-            grads = input_gradients(EAGER, node.op, node.plan.wanted, slots, saved, list(ins), list(outs), node.attrs)
-            for position, (parent, index) in zip(node.plan.wanted, node.parents, strict=True):
-                value = grads.get(position)
+            for (parent, index), value in zip(node.parents, node.backward(slots), strict=True):
                 if value is not None:
                     send(parent, index, value)
             if not retain_graph:

@@ -16,7 +16,7 @@ from ..ir import ops as _ops  # noqa: F401  (fills the registry)
 from ..ir import registry
 from ..ir.arrays import to_device
 from ..ir.dtypes import DType, float32, from_numpy
-from ..ir.errors import ArgumentError, CaptureError, GradientError
+from ..ir.errors import ArgumentError, GradientError
 from ..ir.locations import here
 from ..ir.operators import Operators
 from . import derived, functions, indexing, inplace, tape
@@ -54,25 +54,36 @@ class Tensor(TensorBase, Operators):
     def shape(self) -> Size:
         """The sizes, one per dimension. While a capture runs, dynamic ones are symbolic."""
         if mode.tracer is not None:
-            return mode.tracer.shape_of(self)
+            found: Size = mode.tracer.shape_of(self)
+            mode.tracer.ledger.read("shape", "sizes", list(found))
+            return found
         return Size(self._array.shape)
 
     def size(self, dim: int | None = None) -> Any:
         """The sizes, or that of one dimension."""
-        return self.shape if dim is None else self.shape[dim]
+        found = self.shape if dim is None else self.shape[dim]
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("shape", "sizes" if dim is None else "size", list(found) if dim is None else found)
+        return found
 
     @property
     def dtype(self) -> DType:
         """The element type."""
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("dtype", "dtype", from_numpy[self._array.dtype].name)
         return from_numpy[self._array.dtype]
 
     @property
     def ndim(self) -> int:
         """The number of dimensions."""
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("shape", "number of dimensions", self._array.ndim)
         return self._array.ndim
 
     def dim(self) -> int:
         """The number of dimensions."""
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("shape", "number of dimensions", self._array.ndim)
         return self._array.ndim
 
     def numel(self) -> Any:
@@ -80,42 +91,60 @@ class Tensor(TensorBase, Operators):
         total: Any = 1
         for size in self.shape:
             total = total * size
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("shape", "number of elements", total)
         return total
 
     def element_size(self) -> int:
         """Bytes per element."""
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("dtype", "bytes per element", self._array.dtype.itemsize)
         return self._array.dtype.itemsize
 
     @property
     def device(self) -> device:
         """Where the memory lies: `device("cpu")` for NumPy arrays, `device("cuda:N")` for CuPy's."""
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("device", "device", device_of(self._array))
         return device_of(self._array)
 
     @property
     def is_cuda(self) -> bool:
         """Whether the memory lies on a CUDA device."""
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("device", "on a CUDA device", not isinstance(self._array, np.ndarray))
         return not isinstance(self._array, np.ndarray)
 
     @property
     def is_leaf(self) -> bool:
         """Whether the tensor was made by the user rather than computed from tensors that require a gradient."""
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("grad", "is a leaf", self._node is None or isinstance(self._node, Leaf))
         return self._node is None or isinstance(self._node, Leaf)
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a floating-point one."""
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("dtype", "dtype", from_numpy[self._array.dtype].name)
         return self.dtype.is_floating_point
 
     def is_contiguous(self) -> bool:
         """Whether the elements lie in memory in row-major order without gaps."""
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("layout", "contiguous", bool(self._array.flags.c_contiguous))
         return bool(self._array.flags.c_contiguous)
 
     def stride(self, dim: int | None = None) -> Any:
         """Steps between neighbours, in elements."""
         steps = tuple(s // self._array.itemsize for s in self._array.strides)
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("layout", "strides", steps)
         return steps if dim is None else steps[dim]
 
     def data_ptr(self) -> int:
         """The address of the first element."""
+        if mode.tracer is not None:  # the address itself differs from run to run
+            mode.tracer.ledger.read("layout", "address of the memory", "")
         return self._array.ctypes.data
 
     @property
@@ -137,6 +166,8 @@ class Tensor(TensorBase, Operators):
     @property
     def requires_grad(self) -> bool:
         """Whether operations on the tensor are recorded for its gradient."""
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("grad", "requires a gradient", self._node is not None)
         return self._node is not None
 
     @requires_grad.setter
@@ -166,6 +197,8 @@ class Tensor(TensorBase, Operators):
     @property
     def grad(self) -> Any:
         """The gradient that `backward` added up here, or None."""
+        if mode.tracer is not None:
+            mode.tracer.gradients.found(self)
         return self._grad
 
     @grad.setter
@@ -252,51 +285,78 @@ class Tensor(TensorBase, Operators):
             raise GradientError(
                 "numpy(): the tensor requires a gradient", location=here(), advice="use detach().numpy()"
             )
+        if self._storage is not None:
+            self._storage.exposed = True
         return to_device(self._array, "cpu")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         self._leaves_graph("np.asarray()")
+        if self._storage is not None and not copy:
+            self._storage.exposed = True
         found = to_device(self._array, "cpu")
         return np.array(found, dtype=dtype, copy=copy)
 
     def item(self) -> Any:
-        """The single element as a Python number."""
-        self._leaves_graph("item()")
+        """The single element as a Python number. While a capture runs, one that depends on what the program is given
+        is a run-time number, which stays in the graph."""
         if self._array.size != 1:
             raise ArgumentError(
                 "item(): the tensor does not hold a single element",
                 found=f"sizes {list(self._array.shape)}",
                 location=here(),
             )
+        tracer = mode.tracer
+        if tracer is not None and tracer.varies(self):
+            if tracer.frozen_ok is None or tracer.abstract:
+                return tracer.item(self)
+            tracer.leaves_graph(self, "item()")
         value = self._array.item()
         return value if isinstance(value, (bool, int, float)) else float(value)
 
     def tolist(self) -> Any:
-        """The elements as nested lists of Python numbers."""
-        self._leaves_graph("tolist()")
+        """The elements as nested lists of Python numbers; while a capture runs, as `item`."""
+        tracer = mode.tracer
+        if tracer is not None and tracer.varies(self):
+            found = tracer.items(self) if tracer.frozen_ok is None or tracer.abstract else None
+            if found is not None:
+                return found
+            tracer.leaves_graph(self, "tolist()")
         return self._array.tolist()
 
+    @property
+    def __ingot_size__(self) -> Any:
+        """An integer that the data decides, as a size: only while a capture runs."""
+        tracer = mode.tracer
+        if tracer is None or self._array.size != 1 or self._array.dtype.kind not in "iu" or not tracer.varies(self):
+            raise AttributeError("__ingot_size__")
+        return tracer.item(self).__ingot_size__
+
     def __float__(self) -> float:
-        return float(self.item())
+        self._leaves_graph("float()")
+        return float(self._single("float()"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        self._leaves_graph("int()")
+        return int(self._single("int()"))
 
     def __index__(self) -> int:
         if self.dtype.kind == "float":
             raise TypeError("only integer tensors of a single element can be converted to an index")
-        return int(self.item())
+        self._leaves_graph("a list index or range()")
+        return int(self._single("a list index"))
+
+    def _single(self, how: str) -> Any:
+        if self._array.size != 1:
+            raise ArgumentError(
+                f"{how}: the tensor does not hold a single element",
+                found=f"sizes {list(self._array.shape)}",
+                location=here(),
+            )
+        return self._array.item()
 
     def __bool__(self) -> bool:
-        if mode.tracer is not None and mode.tracer.varies(self):
-            raise CaptureError(
-                "a Python branch on a tensor's value",
-                expected="a graph that takes the same path for every input",
-                found="bool() of a tensor that depends on the program's inputs or state",
-                location=here(),
-                context=mode.tracer.context,
-                advice="compute both sides and choose with ingot.where(condition, a, b)",
-            )
+        if mode.tracer is not None:
+            mode.tracer.refuse_branch(self)
         if self._array.size != 1:
             raise ArgumentError(
                 "the truth of a tensor with more than one element, or none, is ambiguous",
@@ -309,6 +369,8 @@ class Tensor(TensorBase, Operators):
     def __len__(self) -> int:
         if not self.ndim:
             raise TypeError("len() of a 0-d tensor")
+        if mode.tracer is not None:
+            mode.tracer.ledger.read("shape", "length", self.shape[0])
         return int(self.shape[0])
 
     def __iter__(self) -> Iterator[Tensor]:

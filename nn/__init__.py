@@ -39,6 +39,7 @@ from .loss import (
 )
 from .normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from .resizing import Upsample
 from .shaping import Flatten, Unflatten
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "Softplus",
     "Tanh",
     "Unflatten",
+    "Upsample",
     "functional",
     "init",
     "utils",

@@ -42,6 +42,7 @@ from .loss_functions import (
     nll_loss,
     smooth_l1_loss,
 )
+from .resizing import interpolate
 
 __all__ = [
     "adaptive_avg_pool2d",
@@ -61,6 +62,7 @@ __all__ = [
     "hardswish",
     "hardtanh",
     "huber_loss",
+    "interpolate",
     "l1_loss",
     "layer_norm",
     "leaky_relu",

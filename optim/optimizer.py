@@ -10,6 +10,7 @@ import numpy as np
 
 from ..frontend.autograd import enable_grad, no_grad
 from ..frontend.dispatch import EAGER
+from ..frontend.mode import mode
 from ..frontend.tensor import Tensor
 from ..frontend.tensor_base import wrap
 from ..ir.dtypes import DType, float64
@@ -84,6 +85,8 @@ class Optimizer:
         Returns:
             what the closure returned, or None.
         """
+        if mode.tracer is not None:
+            mode.tracer.ledger.optimizer(self)
         loss = None
         if closure is not None:
             with enable_grad():

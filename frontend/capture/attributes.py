@@ -8,6 +8,7 @@ in place. What happens inside of a tensor is the tracer's business.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import CellType
 from typing import Any
 
@@ -31,7 +32,9 @@ class Attributes:
         places: list[tuple[str, Any]] = []
         for path, module in modules:
             places += [(path, table) for table in (vars(module), *_tables(module))]
-        owner = getattr(func, "__self__", None)
+        while isinstance(func, partial):
+            func = func.func
+        owner = getattr(func, "__self__", None if hasattr(func, "__code__") else func)
         if hasattr(owner, "__dict__") and not isinstance(owner, type):
             places.append(("", vars(owner)))
         cells = getattr(func, "__closure__", None) or ()
@@ -50,6 +53,30 @@ class Attributes:
                 numbers = isinstance(now, (int, float)) and isinstance(old, (int, float)) and now != old
                 if now is not old and (tensors or numbers):
                     yield _join(path, key), old, now
+
+    def appeared(self) -> Iterator[tuple[str, Any, Any, Any]]:
+        """Names that stand for a tensor now and stood for none before: (path, place, key, tensor)."""
+        for path, place, before in self._before:
+            for key, now in _entries(place):
+                if isinstance(now, TensorBase) and before.get(key) is None and not isinstance(place, list):
+                    yield _join(path, key), place, key, now
+
+    @staticmethod
+    def read(place: Any, key: Any) -> Any:
+        """What a name stands for: a list of it, which is empty where there is no such name."""
+        return [value for name, value in _entries(place) if name == key]
+
+    @staticmethod
+    def write(place: Any, key: Any, value: Any) -> None:
+        """Let a name stand for a tensor, or again for what `read` gave."""
+        if isinstance(value, list) and not value:
+            place.pop(key, None) if isinstance(place, dict) else _restore(place, {})
+            return
+        found = value[0] if isinstance(value, list) else value
+        if isinstance(place, CellType):
+            place.cell_contents = found
+        else:
+            place[key] = found
 
     def restore(self) -> None:
         """Give the names back what they stood for."""

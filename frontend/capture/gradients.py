@@ -31,6 +31,9 @@ class Gradients:
         if id(tensor) not in self._before:
             self._before[id(tensor)] = (tensor, tensor._grad, here())
 
+    def found(self, tensor: Any) -> None:
+        """The program looks at a gradient."""
+
     def arriving(self, tensor: Any, gradient: Any) -> Any:
         """What `backward` adds to a leaf's `.grad`. Where the leaf outlives the run and has none, the next call may
         find one: it is added to state that is zero at first."""
@@ -38,8 +41,8 @@ class Gradients:
         self.keep(tensor)
         if not first or tensor._grad is not None or not self._tracer.is_external(tensor):
             return gradient
-        key = self._tracer.free_key(f"{self._tracer.key_of(tensor)}.grad")
         found = wrap(np.zeros_like(gradient._array))
+        key = self._tracer.keys.claim_gradient(tensor, found)
         self._tracer.add_state(key, found)
         total = EAGER.add(found, gradient)
         self._sums.append((key, tensor, found, total, gradient))
@@ -51,6 +54,11 @@ class Gradients:
         Raises:
             CaptureError: when the run has read a gradient that later calls will not find.
         """
+        for tensor, old, location in self._before.values():
+            if old is None and tensor._grad is not None and self._tracer.is_external(tensor):
+                self._tracer.keys.gradients[id(tensor)] = tensor
+            elif self._tracer.keys.shares(old) and tensor._grad is not old:
+                self._leave(old, tensor._grad, location)
         for key, tensor, found, total, gradient in self._sums:
             if tensor._grad is None:
                 node = total._trace[1].node
@@ -59,7 +67,7 @@ class Gradients:
             else:
                 self._tracer.replace_at_end(found, tensor._grad)
         for tensor, old, location in self._before.values():
-            if old is None or not self._tracer.has_read(old) or tensor._grad is old:
+            if old is None or not self._tracer.has_read(old) or tensor._grad is old or self._tracer.keys.shares(old):
                 continue
             if tensor._grad is None:
                 raise CaptureError(
@@ -69,6 +77,24 @@ class Gradients:
                     advice="call zero_grad() before tracing, or first in the program",
                 )
             self._tracer.replace_at_end(old, tensor._grad)
+
+    def owners(self) -> dict[int, Any]:
+        """The tensors whose `.grad` is state of the program, by the `id` of the tensor that stands for it."""
+        found = {id(old): tensor for tensor, old, _ in self._before.values() if old is not None}
+        return found | {id(state): tensor for _, tensor, state, _, _ in self._sums}
+
+    def _leave(self, old: Any, new: Any, location: Any) -> None:
+        """Another entry point finds `new` where this one found `old`."""
+        if new is None:
+            raise CaptureError(
+                "the program takes away a gradient that another entry point leaves or reads",
+                expected="a gradient of zeros in its place: an optimizer passes over one that is not there",
+                location=location,
+                context=self._tracer.context,
+                advice="use zero_grad(set_to_none=False), or make one entry point of both",
+            )
+        self._tracer.value_of(old)
+        self._tracer.replace_at_end(old, new)
 
     def restore(self) -> None:
         """Put every gradient back."""

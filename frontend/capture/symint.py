@@ -1,8 +1,9 @@
-"""A size that is only known at run time, as the traced program sees it: an integer with a symbolic value.
+"""An integer that only the run knows, as the captured program sees it: a dynamic size, or a number from a tensor.
 
-Arithmetic stays symbolic. A comparison is decided by the bounds of the variables where they settle it; otherwise the
-example's answer is taken, and recorded as an assumption of the graph with the user's line. Where Python insists on a
-plain integer (`int(n)`, `range(n)`, a list index), the size is fixed to the example's value, recorded likewise.
+Arithmetic stays symbolic. A comparison is decided by the bounds of the variables where they settle it; otherwise it is
+a `SymBool`, which Python decides by the example (an assumption of the graph, with the user's line) and a scripted function
+captures. Where Python insists on a plain integer (`int(n)`, a list index), the size is fixed to the example's value,
+recorded likewise; with floats it becomes a run-time float.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any, Final
 
 from ...ir import sizes
 from ...ir.sizes import Size, SizeExpr
+from .symbols import SymBool, SymFloat
 
-__all__ = ["SymInt", "as_size"]
+__all__ = ["LateInt", "SymInt", "as_size", "hint"]
 
 
 def as_size(value: Any) -> Any:
@@ -35,56 +37,63 @@ class SymInt:
     def _make(self, size: Size) -> Any:
         return size if isinstance(size, int) else SymInt(size, self._tracer)
 
-    def _binary(self, other: Any, compute: Callable[[Any, Any], Any], reverse: bool = False) -> Any:
+    def _binary(self, other: Any, op: str, reverse: bool = False) -> Any:
+        if isinstance(other, (float, SymFloat)):
+            number = self.as_float()
+            return _BINARY[op](other, number) if reverse else _BINARY[op](number, other)
         other = as_size(other)
-        if isinstance(other, float):
-            value = float(self._tracer.fix(self, "a float is computed from it"))
-            return compute(other, value) if reverse else compute(value, other)
         if not isinstance(other, (int, SizeExpr)):
             return NotImplemented
         mine = self.__ingot_size__
-        return self._make(compute(other, mine) if reverse else compute(mine, other))
+        return self._make(_BINARY[op](other, mine) if reverse else _BINARY[op](mine, other))
+
+    def as_float(self) -> SymFloat:
+        """The same number as a run-time float."""
+        return SymFloat(self._tracer.float_of(self), self._tracer)
 
     def _compare(self, op: str, other: Any) -> Any:
+        if isinstance(other, SymFloat):
+            return _BINARY[op](self.as_float(), other)
         other = as_size(other)
         if isinstance(other, float):
             if not math.isfinite(other) or (op in ("==", "!=") and not other.is_integer()):
-                return bool(_FLOATS[op](0.5, other)) if not math.isfinite(other) else op == "!="
+                return bool(_BINARY[op](0.5, other)) if not math.isfinite(other) else op == "!="
             # n > 2.5 is n > 2, and n < 2.5 is n < 3
             other = math.floor(other) if op in (">", "<=", "==", "!=") else math.ceil(other)
         if not isinstance(other, (int, SizeExpr)):
             return NotImplemented
-        return self._tracer.compare(op, self.__ingot_size__, other)
+        known = self._tracer.known(op, self.__ingot_size__, other)
+        return SymBool(None, self._tracer, (op, self.__ingot_size__, other)) if known is None else known
 
     def __add__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: a + b)
+        return self._binary(other, "+")
 
     def __radd__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: a + b, reverse=True)
+        return self._binary(other, "+", reverse=True)
 
     def __sub__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: a - b)
+        return self._binary(other, "-")
 
     def __rsub__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: a - b, reverse=True)
+        return self._binary(other, "-", reverse=True)
 
     def __mul__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: a * b)
+        return self._binary(other, "*")
 
     def __rmul__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: a * b, reverse=True)
+        return self._binary(other, "*", reverse=True)
 
     def __floordiv__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: a // b)
+        return self._binary(other, "//")
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: a // b, reverse=True)
+        return self._binary(other, "//", reverse=True)
 
     def __mod__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: a % b)
+        return self._binary(other, "%")
 
     def __rmod__(self, other: Any) -> Any:
-        return self._binary(other, lambda a, b: a % b, reverse=True)
+        return self._binary(other, "%", reverse=True)
 
     def __neg__(self) -> Any:
         return self._make(-self.__ingot_size__)
@@ -93,10 +102,10 @@ class SymInt:
         return self
 
     def __truediv__(self, other: Any) -> Any:
-        return self._tracer.fix(self, "it is divided with /") / as_plain(other)
+        return self.as_float() / other
 
     def __rtruediv__(self, other: Any) -> Any:
-        return as_plain(other) / self._tracer.fix(self, "it is a divisor of /")
+        return other / self.as_float()
 
     def __pow__(self, other: Any) -> Any:
         if isinstance(other, int) and 0 <= other <= 8:
@@ -104,10 +113,14 @@ class SymInt:
             for _ in range(other):
                 result = self * result
             return result
-        return self._tracer.fix(self, "it is the base of **") ** other
+        return self.as_float() ** other
 
     def __rpow__(self, other: Any) -> Any:
-        return other ** self._tracer.fix(self, "it is the exponent of **")
+        return other ** self.as_float()
+
+    def item(self) -> SymInt:
+        """Itself."""
+        return self
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
@@ -139,6 +152,14 @@ class SymInt:
     def __bool__(self) -> bool:
         return bool(self._compare("!=", 0))
 
+    def __round__(self, digits: int | None = None) -> SymInt:
+        return self
+
+    def __trunc__(self) -> SymInt:
+        return self
+
+    __floor__ = __ceil__ = __trunc__
+
     def __hash__(self) -> int:
         return hash(self._tracer.fix(self, "it is hashed"))
 
@@ -158,9 +179,22 @@ class SymInt:
         return format(int(self), spec) if spec else str(self)
 
 
-def as_plain(value: Any) -> Any:
-    """A Python number from a number or a dynamic size."""
-    return int(value) if isinstance(value, SymInt) else value
+class LateInt(SymInt):
+    """A run-time integer that a loop has assigned which may have had no iterations: to use it is to assume one."""
+
+    __slots__ = ("_prove", "_size")
+
+    def __init__(self, size: SizeExpr, tracer: Any, prove: Callable[[], None]) -> None:
+        self._size = size
+        self._tracer = tracer
+        self._prove: Callable[[], None] | None = prove
+
+    @property
+    def __ingot_size__(self) -> SizeExpr:  # type: ignore[override]
+        prove, self._prove = self._prove, None
+        if prove is not None:
+            prove()
+        return self._size
 
 
 def hint(size: Size, hints: dict[str, int]) -> int:
@@ -168,6 +202,7 @@ def hint(size: Size, hints: dict[str, int]) -> int:
     return size if isinstance(size, int) else sizes.evaluate(size, hints)
 
 
-_FLOATS: Final = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge
+_BINARY: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "//": operator.floordiv, "%": operator.mod,
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip

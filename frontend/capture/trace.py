@@ -1,39 +1,48 @@
-"""`trace`: from a function or module and example inputs to a program."""
+"""`trace`: from a function or module and example inputs to a program of one or several entry points."""
 
 from __future__ import annotations
 
-import inspect
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 
-from ...ir.arrays import is_array
-from ...ir.errors import ArgumentError, CaptureError, IngotError
-from ...ir.gc_pause import paused_gc
-from ...ir.program import Example, ProgramRecord, Signature, Tree, flatten, unflatten
-from ...ir.verifier import verify
-from ..mode import mode
+from ...ir.errors import ArgumentError
+from ...ir.graph import Graph
+from ...ir.program import Example, LedgerEntry, ProgramRecord, Signature
+from ...ir.trees import record_kind
 from ..module import Module
 from ..program import Program
-from ..random import Generator, default_generator
 from ..tensor_base import TensorBase
-from .attributes import Attributes
-from .dims import DynamicSizes
-from .symint import SymInt
-from .tracer import Tracer
+from .check import is_wanted, report
+from .crossings import refuse_lost
+from .entry import Captured, EntryPoint, Session, capture, exclusive
+from .inputs import Mutates
+from .known_state import roots
+from .modes import MODES, combine_graphs, combine_signatures, in_mode
+from .verdict import Verdict, joined
 
 __all__ = ["trace"]
 
+_ROUNDS = 3  # entry points are captured anew when one of them makes state that another reads
+
 
 def trace(
-    func: Callable[..., Any],
+    func: Any,
     example_inputs: Any = (),
     *,
     example_kwarg_inputs: Mapping[str, Any] | None = None,
     dynamic_shapes: Any = None,
     name: str = "forward",
+    script_branches: bool = False,
+    modes: Sequence[str] = (),
+    mutates: Mutates = "refuse",
+    specialize_ok: Sequence[str] | bool = (),
+    frozen_ok: bool | str = False,
+    check: bool | Literal["warn"] = True,
+    check_seed: int = 0,
 ) -> Program:
     """Run a function or module once on example inputs and capture what it computes as a program.
 
@@ -43,222 +52,267 @@ def trace(
 
     Args:
         func: a `Module`, a function, or a bound method. Modules and tensors that it reaches through its closure, its
-            globals or `self` are found, and named by how it reaches them.
-        example_inputs: its positional arguments: a tensor, or a tuple of tensors, numbers, None and nested tuples,
-            lists and dicts of them. Numbers are constants of the program.
-        example_kwarg_inputs: its keyword arguments.
+            globals or `self` are found, and named by how it reaches them. None where every entry point has its own.
+        example_inputs: its positional arguments: a tensor or array, or a tuple of tensors, numbers, strings, None and
+            nested tuples, lists, dicts, named tuples and dataclasses of them. Numbers and strings are constants of the
+            program, but for those marked by `ingot.jit.runtime`. For several entry points, which share their state, a
+            dict from methods' names to such arguments, or from any names to `(function, arguments)`.
+        example_kwarg_inputs: its keyword arguments; by entry point where there are several.
         dynamic_shapes: which sizes vary: `{"x": {0: "batch", 1: Dim("time", min=1, max=2048)}}` by parameter, or a
-            sequence by position, or for a single argument just `{0: "batch"}`. Equal names are equal sizes. All other
-            sizes are fixed to the example's.
+            sequence by position, or for a single argument just `{0: "batch"}`; in a nested argument it follows the
+            structure. Equal names are equal sizes, `2 * Dim("h")` is a size that follows from another, `Dim.AUTO` one
+            that may be fixed, and `"all"` lets all sizes be so. Those not named are fixed to the example's. By entry
+            point where there are several.
         name: the entry point's name.
+        script_branches: capture control flow that the run decides, as if the function, and those that it calls, stood
+            under `jit.script`.
+        modes: `("train", "eval")` captures the program in both; a call chooses with `training=True`. One of them alone
+            captures in that mode instead of the module's own.
+        mutates: what becomes of arguments that the program changes in place: `"refuse"`, `"write_back"`: each call
+            changes the caller's, or `"copy"`: each call changes a copy.
+        specialize_ok: dynamic sizes that the program may fix to the example's, by name, or True for all. The program
+            then takes no others.
+        frozen_ok: True, or a reason, where what leaves the program for Python may be frozen, as inside of
+            `ingot.jit.frozen_ok`.
+        check: whether the program is tried against the function afterwards, on inputs that are made up: other sizes,
+            values and layouts, several calls in a row. The function runs up to 20 times more, for 10 s at most, and
+            what it changes is put back. `"warn"` warns of a difference where True raises. `program.verdict` tells
+            what was tried.
+        check_seed: decides the inputs that are made up.
 
     Returns:
         a `Program`, optimised when it is first called.
 
     Raises:
-        CaptureError: for a Python branch on a tensor's value, an input changed in place, and whatever else a graph
-            cannot hold; with the user's line and the way out.
+        CaptureError: for a Python branch on a tensor's value, an input changed in place, a dynamic size that is fixed,
+            and whatever else a graph cannot hold; and when the check finds that the program differs from its function;
+            with the user's line and the way out.
+        ArgumentError: for example inputs or dynamic sizes that do not fit.
 
     >>> import ingot
     >>> program = ingot.jit.trace(lambda x: x * 2, ingot.ones(3, 4), dynamic_shapes={0: "batch"})
     >>> program(ingot.ones(5, 4)).shape
     ingot.Size([5, 4])
     """
-    if mode.tracer is not None:
-        raise CaptureError("trace: a capture is already in progress", advice="trace the outer function alone")
-    args = example_inputs if isinstance(example_inputs, (tuple, list)) else (example_inputs,)
-    bound = _bind(func, tuple(args), dict(example_kwarg_inputs or {}))
-    shapes = _shapes_by_name(dynamic_shapes, bound)
-    modules, names = _reachable_state(func)
-    attributes = Attributes(modules.values(), _roots(func), func)
-    tracer = Tracer(name, names)
-    tracer.name_modules({key: path for key, (path, _) in modules.items()})
-    tensors, trees, examples = _make_inputs(tracer, bound, shapes)
-    arguments = {n: unflatten(tree, group) for n, tree, group in zip(bound, trees, tensors, strict=True)}
-    mode.tracer = tracer
-    try:
-        with paused_gc():
-            positional, keywords = _as_call(func, arguments)
-            result = func(*positional, **keywords)
-            leaves, tree = _flatten_result(result)
-            for path, old, new in attributes.replaced():
-                tracer.replace(path, old, new)
-            tracer.finish(leaves)
-        outputs = tuple(np.array(x._array if isinstance(x, TensorBase) else tracer.example_of(x)) for x in leaves)
-        state = tracer.state_arrays()
-    finally:
-        mode.tracer = None
-        tracer.restore()
-        attributes.restore()
-    verify(tracer.graph)
-    trainable = tuple(key for key, (tensor, _) in tracer.state.items() if tensor._node is not None)
-    record = ProgramRecord(
-        {name: tracer.graph},
-        state,
-        {name: Signature(tuple(bound), tuple(trees), tree)},
-        trainable,
-        tracer.ledger,
-        examples=[Example(name, tuple(examples), outputs)],
-    )
-    return Program(record)
+    _check_options(modes, mutates)
+    entries = _entry_points(func, example_inputs, example_kwarg_inputs or {}, dynamic_shapes, name)
+    entries = [_original(entry, script_branches) for entry in entries]
+    allowed = frozen_ok if isinstance(frozen_ok, str) else "" if frozen_ok else None
+    entries = [replace(entry, mutates=mutates, specialize_ok=specialize_ok, frozen_ok=allowed) for entry in entries]
+    with exclusive():
+        session = Session([entry.func for entry in entries])
+        found, verdicts = _capture_all(entries, session, tuple(modes), check_seed if is_wanted(check) else None)
+    program = Program(_record(found, session))
+    program.verdict = joined(verdicts)
+    if program.verdict is not None:
+        report(program.verdict, check)
+    return program
 
 
-def _bind(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Example arguments by parameter name, in order; `*args` get numbered names."""
-    target = func.forward if isinstance(func, Module) else func
-    try:
-        found = inspect.signature(target).bind(*args, **kwargs)
-    except TypeError as error:
-        raise ArgumentError(f"trace: the example inputs do not fit the program: {error}") from None
-    result: dict[str, Any] = {}
-    for key, value in found.arguments.items():
-        kind = found.signature.parameters[key].kind
-        if kind is inspect.Parameter.VAR_POSITIONAL:
-            result.update({f"{key}_{i}": item for i, item in enumerate(value)})
-        elif kind is inspect.Parameter.VAR_KEYWORD:
-            result.update(value)
-        else:
-            result[key] = value
-    return result
+# ------------------------------------------------------------------------------------------------- entry points
 
 
-def _as_call(func: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Arguments by name as positional and keyword arguments of the call."""
-    target = func.forward if isinstance(func, Module) else func
-    positional: list[Any] = []
-    keywords = dict(arguments)
-    for key, parameter in inspect.signature(target).parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-            positional += [keywords.pop(n) for n in list(keywords) if n.startswith(f"{key}_")]
-        elif parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
-            if key not in keywords:
-                break
-            positional.append(keywords.pop(key))
-    return positional, keywords
+def _check_options(modes: Sequence[str], mutates: str) -> None:
+    if isinstance(modes, str) or any(mode not in MODES for mode in modes) or len(set(modes)) < len(modes):
+        raise ArgumentError(f"trace: modes is {modes!r}", expected='("train", "eval"), or one of them in a tuple')
+    if mutates not in ("refuse", "write_back", "copy"):
+        raise ArgumentError(f"trace: mutates is {mutates!r}", expected='"refuse", "write_back" or "copy"')
 
 
-def _shapes_by_name(given: Any, bound: Mapping[str, Any]) -> dict[str, Any]:
-    names = list(bound)
-    if given is None:
-        return {}
-    if isinstance(given, Mapping) and all(isinstance(key, int) for key in given) and len(names) == 1:
-        return {names[0]: given}
-    if isinstance(given, (tuple, list)):
-        if len(given) > len(names):
-            raise ArgumentError(f"dynamic_shapes: {len(given)} entries for {len(names)} arguments")
-        return dict(zip(names, given, strict=False))
-    if not isinstance(given, Mapping):
-        raise ArgumentError(f"dynamic_shapes is {given!r}", expected='{"x": {0: "batch"}}')
-    for key in given:
-        if key not in bound:
-            raise ArgumentError(f"dynamic_shapes: no argument {key!r}", found=f"arguments: {', '.join(names)}")
-    return dict(given)
-
-
-def _is_input(value: Any) -> bool:
-    return isinstance(value, TensorBase) or is_array(value)
-
-
-def _make_inputs(
-    tracer: Tracer, bound: Mapping[str, Any], shapes: Mapping[str, Any]
-) -> tuple[list[list[Any]], list[Tree], list[np.ndarray]]:
-    """Graph inputs for the leaves of every argument: tensors by argument, trees, and copies of the examples."""
-    dynamic = DynamicSizes()
-    tensors, trees, examples = [], [], []
-    for name, value in bound.items():
-        try:
-            leaves, tree = flatten(value, _is_input)
-        except IngotError as error:
-            raise ArgumentError(f"trace: argument '{name}': {error.what}", expected=error.expected) from None
-        group = []
-        for i, leaf in enumerate(leaves):
-            array = np.array(leaf._array if isinstance(leaf, TensorBase) else leaf)
-            given = shapes.get(name) if len(leaves) == 1 else _nested(shapes.get(name), i)
-            sizes = dynamic.sizes(name, array.shape, given)
-            group.append(tracer.add_input(name if len(leaves) == 1 else f"{name}_{i}", array, sizes))
-            examples.append(array)
-        tensors.append(group)
-        trees.append(tree)
-    tracer.set_hints(dynamic.hints)
-    return tensors, trees, examples
-
-
-def _nested(given: Any, i: int) -> Any:
-    """The dynamic sizes of one leaf of a nested argument, which are given as a sequence in the leaves' order."""
-    if given is None:
-        return None
-    if isinstance(given, (tuple, list)) and i < len(given):
-        return given[i]
-    raise ArgumentError(
-        f"dynamic_shapes: {given!r} for a nested argument",
-        expected="a sequence with an entry for each of its tensors",
-    )
-
-
-def _flatten_result(result: Any) -> tuple[list[Any], Tree]:
-    try:
-        return flatten(result, lambda x: isinstance(x, (TensorBase, SymInt)))
-    except IngotError as error:
-        raise CaptureError(f"the program's result: {error.what}", expected=error.expected) from None
-
-
-def _reachable_state(
-    func: Callable[..., Any],
-) -> tuple[dict[int, tuple[str, Module]], dict[int, tuple[str, Any]]]:
-    """Modules by id with their paths, and named tensors by id."""
-    modules: dict[int, tuple[str, Module]] = {}
-    names: dict[int, tuple[str, Any]] = {}
-    roots = list(_roots(func))
-    for prefix, root in roots:
-        if isinstance(root, Module):
-            for path, module in root.named_modules(prefix=prefix):
-                modules.setdefault(id(module), (path, module))
-            for path, tensor in (*root.named_parameters(prefix=prefix), *root.named_buffers(prefix=prefix)):
-                names.setdefault(id(tensor), (path, tensor))
-    for prefix, root in roots:
-        if isinstance(root, TensorBase):
-            names.setdefault(id(root), (prefix, root))
-        elif isinstance(root, Generator):
-            names.setdefault(id(root._key), (prefix if root is not default_generator else "rng", root._key))
-        elif hasattr(root, "named_state"):
-            known = {key: path for key, (path, _) in names.items()}
-            for path, tensor in root.named_state(known):
-                names.setdefault(id(tensor), (f"{prefix}.{path}", tensor))
-    return modules, _owners(names)
-
-
-def _owners(names: dict[int, tuple[str, Any]]) -> dict[int, tuple[str, Any]]:
-    """Named tensors without the views whose memory has another name: those follow the tensor that they view."""
-    views = Counter(id(tensor._base) for _, tensor in names.values())
-    found = dict(names)
-    for key, (path, tensor) in names.items():
-        base = tensor._base
-        if base is not None and (id(base) in names or views[id(base)] > 1):
-            del found[key]
-            found.setdefault(id(base), (f"{path}.base", base))
+def _entry_points(func: Any, inputs: Any, kwargs: Mapping[str, Any], shapes: Any, name: str) -> list[EntryPoint]:
+    if not _several(func, inputs):
+        if not callable(func):
+            raise ArgumentError(f"trace: {func!r} cannot be called", expected="a function, module or bound method")
+        return [EntryPoint(name, func, _as_arguments(inputs), dict(kwargs), shapes)]
+    shapes = dict.fromkeys(inputs, "all") if isinstance(shapes, str) and shapes == "all" else shapes or {}
+    for what, given in (("example_kwarg_inputs", kwargs), ("dynamic_shapes", shapes)):
+        _check_by_entry(what, given, inputs)
+    found: list[EntryPoint] = []
+    for key, value in inputs.items():
+        _check_name(key)
+        own, args = _function_and_arguments(func, key, value)
+        found.append(EntryPoint(key, own, _as_arguments(args), dict(kwargs.get(key, {})), shapes.get(key)))
     return found
 
 
-def _roots(func: Callable[..., Any]) -> Iterable[tuple[str, Any]]:
-    """What a function reaches: itself if it is a module, `self`, its closure, the globals that it names."""
-    if isinstance(func, Module):
-        yield "", func
-        return
-    owner = getattr(func, "__self__", None)
-    if owner is not None:
-        if isinstance(owner, Module):
-            yield "", owner
-        else:
-            yield from ((key, value) for key, value in vars(owner).items())
-    code = getattr(func, "__code__", None)
-    if code is None:
-        return
-    cells = func.__closure__ or ()
-    for key, cell in zip(code.co_freevars, cells, strict=True):
-        try:
-            yield key, cell.cell_contents
-        except ValueError:  # a variable that is not bound yet
+def _as_arguments(inputs: Any) -> tuple[Any, ...]:
+    """Example inputs as positional arguments; a named tuple is one."""
+    several = isinstance(inputs, (tuple, list)) and not record_kind(inputs)
+    return tuple(inputs) if several else (inputs,)
+
+
+def _check_by_entry(what: str, given: Any, entries: Mapping[str, Any]) -> None:
+    unknown = [key for key in given if key not in entries] if isinstance(given, Mapping) else [given]
+    if unknown:
+        found = f"no entry point {unknown[0]!r}" if isinstance(given, Mapping) else repr(given)
+        expected = f"a dict by {', '.join(entries)}"
+        raise ArgumentError(f"trace: {what} for several entry points", expected=expected, found=found)
+
+
+def _original(entry: EntryPoint, script_branches: bool) -> EntryPoint:
+    """An entry point by what `jit.script` or `ingot.compile` was given."""
+    func, script = entry.func, script_branches
+    while (original := getattr(type(func), "__ingot_original__", None)) is not None:
+        script |= getattr(func, "__ingot_scripted__", False)
+        func = original.fget(func)
+    return replace(entry, func=func, script=script)
+
+
+def _several(func: Any, inputs: Any) -> bool:
+    """Whether the example inputs are a dict by entry points rather than an argument."""
+    if not isinstance(inputs, dict) or not inputs or not all(isinstance(key, str) for key in inputs):
+        return False
+    if func is None or all(_has_function(value) for value in inputs.values()):
+        return True
+    return isinstance(func, Module) and all(
+        callable(getattr(func, key, None)) or _has_function(value) for key, value in inputs.items()
+    )
+
+
+def _has_function(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and callable(value[0]) and not isinstance(value[0], TensorBase)
+
+
+def _function_and_arguments(func: Any, name: str, value: Any) -> tuple[Any, Any]:
+    if _has_function(value):
+        return value
+    method = getattr(func, name, None)
+    if not callable(method):
+        raise ArgumentError(
+            f"trace: no method {name!r} to capture", expected="a method's name, or (function, arguments)"
+        )
+    # The module itself runs its hooks.
+    return (func if name == "forward" and isinstance(func, Module) else method), value
+
+
+def _check_name(name: str) -> None:
+    if not name.isidentifier() or name.startswith("_") or hasattr(Program, name):
+        raise ArgumentError(
+            f"trace: an entry point cannot be named {name!r}",
+            expected="a name that programs do not use themselves" if name.isidentifier() else "an identifier",
+        )
+
+
+# ---------------------------------------------------------------------------------------------------- capture
+
+
+def _capture_all(
+    entries: list[EntryPoint], session: Session, modes: tuple[str, ...], seed: int | None
+) -> tuple[list[list[Captured]], list[Verdict]]:
+    """Every entry point in every mode; again, when one of them makes state that others may read.
+
+    Args:
+        seed: of the checks; None for none.
+    """
+    for last in (False,) * (_ROUNDS - 1) + (True,):
+        before = _made_so_far(session)
+        with session.shared_gradients() if len(entries) > 1 else nullcontext():
+            found = [_capture_modes(entry, session, modes, seed is not None) for entry in entries]
+            if last or len(entries) == 1 or _made_so_far(session) == before:
+                return found, [] if seed is None else _checks(found, session, modes, seed)
+    raise AssertionError("the last round returns")
+
+
+def _checks(found: list[list[Captured]], session: Session, modes: tuple[str, ...], seed: int) -> list[Verdict]:
+    verdicts: list[Verdict] = []
+    for captures in found:
+        for captured, mode in zip(captures, _modes_in_order(modes), strict=True):
+            with _mode(session, mode):
+                verdict = captured.check(seed)
+            verdicts += [] if verdict is None else [verdict]
+    return verdicts
+
+
+def _made_so_far(session: Session) -> tuple[int, ...]:
+    return len(session.keys.changed), len(session.keys.gradients), len(session.keys.appeared)
+
+
+def _modes_in_order(modes: tuple[str, ...]) -> tuple[str | None, ...]:
+    return tuple(sorted(modes, reverse=True)) or (None,)
+
+
+def _mode(session: Session, mode: str | None) -> AbstractContextManager[None]:
+    if mode is None:
+        return nullcontext()
+    return in_mode([module for _, module in session.modules.values()], mode == "train")
+
+
+def _capture_modes(entry: EntryPoint, session: Session, modes: tuple[str, ...], checked: bool) -> list[Captured]:
+    found = []
+    for mode in _modes_in_order(modes):
+        with _mode(session, mode):
+            found.append(capture(entry, session, checked))
+    return found
+
+
+def _is_training(entry: EntryPoint, session: Session) -> bool:
+    """The mode that the entry point's modules are in now."""
+    own = [module for _, module in roots(entry.func) if isinstance(module, Module)]
+    own = own or [module for _, module in session.modules.values()]
+    return any(module.training for module in own)
+
+
+# ----------------------------------------------------------------------------------------------------- result
+
+
+def _record(found: list[list[Captured]], session: Session) -> ProgramRecord:
+    graphs: dict[str, Graph] = {}
+    signatures: dict[str, Signature] = {}
+    examples: list[Example] = []
+    state: dict[str, np.ndarray] = {}
+    for captures in found:
+        entry = captures[0].entry
+        graphs[entry.name], signatures[entry.name] = captures[0].graph, captures[0].signature
+        for captured in captures:
+            state |= {key: array for key, array in captured.record.state.items() if key not in state}
+        if len(captures) == 2:
+            train, evaluation = captures
+            training = _is_training(entry, session)
+            signatures[entry.name] = combine_signatures(train.signature, evaluation.signature, training)
+            graphs[entry.name] = combine_graphs(train.graph, evaluation.graph)
+        examples += _examples(captures)
+    refuse_lost(session.keys, graphs)
+    _drop_unread(graphs, session.keys.gradient_names(), state)
+    every = [captured for captures in found for captured in captures]
+    trainable = tuple(dict.fromkeys(key for captured in every for key in captured.record.trainable if key in state))
+    ledger = _ledger(found)
+    return ProgramRecord(
+        graphs,
+        state,
+        signatures,
+        trainable,
+        ledger,
+        examples=examples,
+        modules={path: type(module).__name__ for path, module in session.modules.values()},
+        types=session.types,
+    )
+
+
+def _ledger(found: list[list[Captured]]) -> list[LedgerEntry]:
+    """The entries of all captures; those of one among several entry points carry its name."""
+    entries: dict[LedgerEntry, None] = {}
+    for captures in found:
+        name = captures[0].entry.name if len(found) > 1 else ""
+        for captured in captures:
+            entries |= dict.fromkeys(replace(entry, entry=name) for entry in captured.record.ledger)
+    return list(entries)
+
+
+def _examples(captures: list[Captured]) -> list[Example]:
+    if len(captures) == 1:
+        return [captures[0].record.examples[0]]
+    modes = zip(captures, (True, False), strict=True)
+    found = [(captured.record.examples[0], training) for captured, training in modes]
+    return [replace(example, inputs=(*example.inputs, np.asarray(training))) for example, training in found]
+
+
+def _drop_unread(graphs: Mapping[str, Graph], names: set[str], state: dict[str, np.ndarray]) -> None:
+    """Take gradients out of the state that entry points leave and none reads."""
+    for key in names:
+        if any(graph.state[key].use_count for graph in graphs.values() if key in graph.state):
             continue
-    for key in code.co_names:
-        if key in func.__globals__:
-            yield key, func.__globals__[key]
+        for graph in graphs.values():
+            if key in graph.state:
+                graph.set_return(graph.outputs, {k: v for k, v in graph.updates.items() if k != key})
+                graph.remove_state(key)
+        state.pop(key, None)

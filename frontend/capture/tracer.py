@@ -18,12 +18,11 @@ from ...ir.algebra import type_of
 from ...ir.builder import Builder
 from ...ir.dtypes import float32, get_default_dtype
 from ...ir.errors import CaptureError, IngotError, VerifyError
-from ...ir.graph import Assumption, Graph
+from ...ir.graph import Graph
 from ...ir.locations import Location, here
 from ...ir.node import Value
-from ...ir.program import LedgerEntry
 from ...ir.registry import Op, lookup
-from ...ir.sizes import AssumingContext, Size, SizeExpr, SizeRelation, evaluate, free_vars, use_context
+from ...ir.sizes import AssumingContext, Size, SizeExpr, evaluate, free_vars, use_context
 from ...ir.types import TensorType
 from ..dispatch import EAGER, execute, link_view
 from ..indexing import replay
@@ -33,6 +32,11 @@ from ..sizes import Size as Shape
 from ..tape import record
 from ..tensor_base import TensorBase, wrap
 from .gradients import Gradients
+from .keys import Keys
+from .ledger import CaptureLedger
+from .regions import Regions
+from .scalars import ScalarTracing
+from .symbols import Symbol
 from .symint import SymInt, as_size, hint
 
 __all__ = ["Tracer"]
@@ -40,22 +44,26 @@ __all__ = ["Tracer"]
 _RESHAPE: Final = lookup("reshape")  # the one view op that copies where it must
 
 
-class Tracer:
+class Tracer(ScalarTracing):
     """One capture in progress.
 
     Args:
         name: the entry point's name.
         names: known state: the tensor's `id` to its name and the tensor itself.
+        keys: the names that state has in other entry points of the program.
     """
 
-    def __init__(self, name: str, names: Mapping[int, tuple[str, Any]]) -> None:
+    keeps_ledger = True  # whether what Python reads is written down
+
+    def __init__(self, name: str, names: Mapping[int, tuple[str, Any]], keys: Keys | None = None) -> None:
         self.graph = Graph(name)
         self.builder = Builder(self.graph)
         self.names = names
+        self.keys = Keys() if keys is None else keys
         self.hints: dict[str, int] = {}
         self.context = f"while tracing @{name}"
         self.sizes = AssumingContext(self.hints, self._assume)
-        self.ledger: list[LedgerEntry] = []
+        self.ledger = CaptureLedger(self)
         self.state: dict[str, tuple[Any, Value]] = {}
         self.path: list[str] = []
         self._anonymous: list[tuple[str, Any, Value]] = []
@@ -68,8 +76,15 @@ class Tracer:
         self._snapshots: dict[int, tuple[Any, np.ndarray, np.ndarray]] = {}  # tensor, its array, its elements
         self._touched: list[Any] = []
         self._paths: dict[int, str] = {}
-        self._inputs: set[int] = set()
+        self._inputs: set[int] = set()  # the memory of the inputs, by `id`
+        self._input_arrays: list[np.ndarray] = []  # so that no other memory gets these ids
+        self.may_write_inputs = False
+        self.input_writes: dict[int, Location | None] = {}  # the line that first changes an input, by its memory's `id`
         self._data_sizes: set[str] = set()  # variables that stand for sizes which the data decides
+        self.frozen_ok: str | None = None
+        self.regions = Regions(self)
+        self.lists_growing: Any = None  # what the loop that is being captured appends to lists
+        self._unproven: dict[Value, Callable[[], None]] = {}
 
     # ------------------------------------------------------------------------------------------- begin and end
 
@@ -81,6 +96,7 @@ class Tracer:
         value = self.graph.add_input(name, type_.with_(sizes=tuple(sizes)))
         found._trace = (self, value, False)
         self._inputs.add(id(found._array))
+        self._input_arrays.append(found._array)
         self._touched.append(found)
         return found
 
@@ -95,10 +111,11 @@ class Tracer:
         self._grads.settle()
         self._refuse_shared_memory()
         for key, tensor, value in self._anonymous:
-            if self._at_end(tensor) is not value:
+            if key in self.keys.changed or self._at_end(tensor) is not value:
                 self.state[key] = (tensor, value)
         now = {key: self._at_end(tensor) for key, (tensor, _) in self.state.items()}
         updates = {key: value for key, value in now.items() if value is not self.state[key][1]}
+        self.keys.changed |= updates.keys()
         self.graph.set_return(results, updates)
         self._freeze_constants()
 
@@ -135,10 +152,11 @@ class Tracer:
                 context=self.context,
                 advice="take it as an argument and return the new value",
             )
+        if isinstance(old, TensorBase) and id(old) in self.names:
+            key = self.keys.claim(old, self.names[id(old)][0])
+            self.keys.lost.setdefault(key, (path, self.graph.name, location))
         what = "a tensor" if isinstance(new, TensorBase) else repr(new)
-        self.ledger.append(
-            LedgerEntry("value", f"{path} was set to {what}, which calls of the program do not do", location)
-        )
+        self.ledger.add("state", f"{path} was set to {what}, which calls of the program do not do", location)
 
     def _refuse_shared_memory(self) -> None:
         """What the program writes must not be the memory of a tensor that was captured on its own.
@@ -190,16 +208,20 @@ class Tracer:
         Raises:
             CaptureError: when the tensor is one of the program's inputs.
         """
-        if id(base._array) in self._inputs:
+        if id(base._array) in self._inputs and not self.may_write_inputs:
             raise CaptureError(
                 "the program changes one of its inputs in place",
                 expected="a program that leaves its arguments as they are",
                 location=here(),
                 context=self.context,
-                advice="clone() the argument first, or return the changed tensor",
+                advice='clone() the argument first, or return the changed tensor; or trace with mutates="write_back", '
+                'which changes the caller\'s tensor as well, or mutates="copy", which changes a copy',
             )
+        if id(base._array) in self._inputs:
+            self.input_writes.setdefault(id(base._array), here())
         self._refuse_uncertain_alias(base)
         self.value_of(base)
+        self.regions.before_write(base)
         if id(base) in self._externals and id(base) not in self._snapshots:
             self._snapshots[id(base)] = (base, base._array, np.array(base._array))
             self._written.append((base, here()))
@@ -268,6 +290,7 @@ class Tracer:
     def enter_module(self, module: Any) -> None:
         """The program calls a module: nodes recorded until `exit_module` carry its path."""
         self.path.append(self._paths.get(id(module), ""))
+        self.ledger.layer(module)
 
     def exit_module(self) -> None:
         """The module's call has ended."""
@@ -280,6 +303,13 @@ class Tracer:
     @property
     def module_path(self) -> str:
         return self.path[-1] if self.path else ""
+
+    def rewritten(self, forward: Callable[..., Any]) -> Callable[..., Any]:
+        """A module's `forward` with its control flow rewritten, where a scripted function calls the module."""
+        from ..script.callees import scripted
+
+        found: Callable[..., Any] = scripted(forward)
+        return found
 
     # -------------------------------------------------------------------------------------------------- values
 
@@ -294,9 +324,12 @@ class Tracer:
     def value_of(self, x: Any) -> Value:
         """The graph value that stands for an operand."""
         if isinstance(x, TensorBase):
-            if x._trace is not None and x._trace[0] is self:
-                return x._trace[1]
-            return self._external(x)
+            value = x._trace[1] if x._trace is not None and x._trace[0] is self else self._external(x)
+            if self._unproven and value in self._unproven:
+                self._unproven.pop(value)()
+            return self.regions.used(x, value) if self.regions.watching else value
+        if isinstance(x, Symbol):
+            return self.value_of(x.as_tensor())
         if isinstance(x, (SymInt, SizeExpr)):
             return self.builder.emit("prim::Size", [], {"value": as_size(x)}, location=here()).output
         key = (type(x), repr(x))
@@ -317,22 +350,15 @@ class Tracer:
         known = self.names.get(id(tensor))
         if known is None and tensor is default_generator._key:
             known = ("rng", tensor)
-        key = self.free_key(known[0] if known else f"state.{len(self._anonymous)}")
+        key = self.keys.claim(tensor, known[0]) if known else self.keys.claim_anonymous(tensor)
         value = self.graph.add_state(key, type_)
         self._externals[id(tensor)] = (key, tensor, value)
         if known:
             self.state[key] = (tensor, value)
         else:
             self._anonymous.append((key, tensor, value))
-        self.adopt(tensor, (self, value, known is None))
+        self.adopt(tensor, (self, value, known is None and key not in self.keys.changed))
         return value
-
-    def free_key(self, wanted: str) -> str:
-        """A name for state that no other state has."""
-        key, number = wanted, 1
-        while key in self.graph.state:
-            key, number = f"{wanted}.{number}", number + 1
-        return key
 
     # ----------------------------------------------------------------------------------------------------- ops
 
@@ -340,11 +366,16 @@ class Tracer:
         """Record one op and compute it."""
         location = here(3)
         try:
+            self.ledger.operation(op.short, inputs, attrs)
             return self._apply(op, inputs, attrs, location)
         except IngotError as error:
             raise error.located(location, self.module_path, self.context) from None
+        finally:
+            self.ledger.resume()
 
     def _apply(self, op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any], location: Location | None) -> Any:
+        if any(isinstance(x, Symbol) for x in inputs):
+            inputs = self.plain_operands(inputs, bool(op.promotes))
         if op.promotes and get_default_dtype() is not float32:
             inputs = _in_default_dtype(op, inputs)
         values = [self.value_of(x) for x in inputs]
@@ -354,14 +385,19 @@ class Tracer:
         with use_context(self.sizes):
             inferred = op.infer(types, symbolic)
         node = self.builder.emit(op, values, symbolic, types=inferred, location=location, path=self.module_path)
-        raw = [self._at_hints(as_size(x)) for x in inputs]
-        with_grad, mode.grad, mode.tracer = mode.grad, False, None
-        try:
-            result = execute(op, raw, concrete)
-        finally:
-            mode.grad, mode.tracer = with_grad, self
+        with_grad = mode.grad
+        result = self.regions.imagine(op, inputs, inferred, concrete) if self.regions.depth else None
+        if result is None:
+            raw = [self._at_hints(as_size(x)) for x in inputs]
+            mode.grad, mode.tracer = False, None
+            try:
+                result = execute(op, raw, concrete)
+            finally:
+                mode.grad, mode.tracer = with_grad, self
         outputs = result if isinstance(result, tuple) else (result,)
-        constant = all(x._trace[2] for x in inputs if isinstance(x, TensorBase))
+        constant = concrete == symbolic and all(
+            x._trace[2] if isinstance(x, TensorBase) else not isinstance(x, (SymInt, SizeExpr)) for x in inputs
+        )
         for output, value in zip(outputs, node.outputs, strict=True):
             self._check(op, output, value)
             output._trace = (self, value, constant)
@@ -428,48 +464,15 @@ class Tracer:
         """A dynamic size in the example."""
         return hint(size.__ingot_size__, self.hints)
 
-    def compare(self, op: str, a: Size, b: Size) -> bool:
-        """A comparison of sizes: by bounds, by what is assumed already, else by the example."""
-        with use_context(self.sizes):
-            return bool(self.sizes.ask(op, a, b))
-
-    def fix(self, size: SymInt, why: str) -> int:
-        """A dynamic size as the plain integer it has in the example, from here on an assumption."""
-        expression = size.__ingot_size__
-        value = hint(expression, self.hints)
-        assert isinstance(expression, SizeExpr)
-        with use_context(self.sizes):
-            if self.sizes.known("==", expression, value) is not True:
-                self.ledger.append(LedgerEntry("size", f"{expression} was fixed to {value}: {why}", here()))
-                self.sizes.ask("==", expression, value)
-        return value
-
-    def _assume(self, relation: SizeRelation) -> None:
-        location = here()
-        if unknown := relation.free_vars & self._data_sizes:
-            raise CaptureError(
-                "the program depends on a size that the data decides",
-                expected="a program that is the same for every such size",
-                found=f"{relation} cannot be known before the run ({', '.join(sorted(unknown))})",
-                location=location,
-                context=self.context,
-                advice="use a mask of the full size with ingot.where(...) instead of picking elements",
-            )
-        self.graph.assumptions.append(Assumption(relation, location))
-        self.ledger.append(LedgerEntry("assumption", f"traced assuming {relation}", location))
-
     # --------------------------------------------------------------------------------------------------- ledger
 
-    def leaves_graph(self, tensor: Any, how: str) -> None:
-        """A tensor's value goes to Python, where the graph cannot follow: noted in the ledger."""
-        if self.varies(tensor):
-            self.ledger.append(
-                LedgerEntry(
-                    "value",
-                    f"{how} took a tensor's value out of the graph; what Python made of it is frozen",
-                    here(),
-                )
-            )
+    def note(self, kind: str, what: str, location: Location | None = None, value: str = "") -> None:
+        """Write down what capture took from Python; `kind` is one of `ir.ledger.KINDS`."""
+        self.ledger.add(kind, what, location or here(), value)
+
+    def forget_notes(self, count: int) -> None:
+        """Keep the first notes alone: the rest belong to an attempt that is given up."""
+        self.ledger.forget(count)
 
 
 def _sharing(named: Sequence[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:

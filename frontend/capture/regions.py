@@ -1,0 +1,291 @@
+"""Regions of a capture that are imagined: the sides of a branch, the body of a loop.
+
+Inside of a region nodes go to a block of their own, and nothing is computed: the place may not be reached by the
+example, or many times. Tensors get the types that the ops infer, and memory of these sizes without contents. What a
+region does to tensors from outside of it (in-place changes, draws from a generator) is noted, and undone at its end:
+the caller makes it part of what the branch or loop yields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+
+from ...ir.block import Block
+from ...ir.builder import Builder
+from ...ir.errors import IngotError
+from ...ir.node import Node, Value
+from ...ir.registry import Op
+from ...ir.sizes import COMPARISONS, AssumingContext, SizeExpr, SizeRelation, evaluate, free_vars
+from ...ir.types import TensorType
+from ..dispatch import execute, link_view
+from ..indexing import replay
+from ..mode import mode
+from ..storage import storage_of
+from ..tensor_base import wrap
+
+__all__ = ["Region", "Regions", "discard"]
+
+_SLOTS: Final = ("_array", "_node", "_index", "_grad", "_storage", "_base", "_chain", "_detached", "_trace")
+_UNKNOWN_SIZE: Final = 2  # what a size is imagined to be that only a run could tell
+
+
+class Region:
+    """One region in progress.
+
+    Attributes:
+        block: where its nodes go.
+        changed: tensors from outside that it has changed in place, by `id`.
+    """
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.changed: dict[int, Any] = {}
+        self._before: list[tuple[Any, dict[str, Any]]] = []
+
+    def before_write(self, base: Any) -> None:
+        """Keep a tensor, and the views on it, as they are before the region's first change."""
+        if id(base) in self.changed or base._trace[1].block is self.block:
+            return
+        self.changed[id(base)] = base
+        for tensor in (base, *([] if base._storage is None else base._storage.aliases)):
+            self._before.append((tensor, {slot: getattr(tensor, slot) for slot in _SLOTS}))
+
+    def undo(self) -> None:
+        """Put the tensors from outside back."""
+        for tensor, slots in self._before:
+            for slot, value in slots.items():
+                setattr(tensor, slot, value)
+
+
+class Regions:
+    """The regions that a tracer is in.
+
+    Attributes:
+        depth: how many; 0 where ops are computed.
+        conditional: whether one of them is a side of a branch, which may not be reached.
+        watching: whether operands from outside are to be remembered.
+    """
+
+    def __init__(self, tracer: Any) -> None:
+        self._tracer = tracer
+        self.stack: list[Region] = []
+        self.conditional = False
+        self.watching = False
+        self.inner_sizes: set[str] = set()  # variables that only the inside of a region binds
+        self._arrays: dict[Value, Any] = {}
+        self._on_tape: dict[Value, tuple[Any, int]] = {}
+
+    @property
+    def depth(self) -> int:
+        return len(self.stack)
+
+    def before_write(self, base: Any) -> None:
+        """A tensor is about to be changed in place."""
+        if self.stack:
+            self.stack[-1].before_write(base)
+
+    def used(self, tensor: Any, value: Value) -> Value:
+        """A tensor is an operand inside of a region: its elements are needed to run the region afterwards."""
+        self._arrays.setdefault(value, tensor._array)
+        if tensor._node is not None:
+            self._on_tape.setdefault(value, (tensor._node, tensor._index))
+        return value
+
+    def on_tape(self, value: Value) -> tuple[Any, int] | None:
+        """Where the gradient of an operand goes, if it has one."""
+        return self._on_tape.get(value)
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Remember the elements of the operands that are asked for: a node with blocks is to read them."""
+        before, self.watching = self.watching, True
+        try:
+            yield
+        finally:
+            self.watching = before
+
+    @contextmanager
+    def enter(self, block: Block, facts: Sequence[SizeRelation] = (), *, conditional: bool) -> Iterator[Region]:
+        """Capture into a block.
+
+        Args:
+            facts: relations of sizes that hold inside.
+            conditional: whether it depends on the run if the block is executed.
+        """
+        tracer = self._tracer
+        before = tracer.builder, tracer.sizes, self.conditional, self.watching
+        tracer.builder = Builder(block)
+        tracer.sizes = _Context(tracer, before[1], facts)
+        self.conditional, self.watching = self.conditional or conditional, True
+        region = Region(block)
+        self.stack.append(region)
+        try:
+            yield region
+        finally:
+            self.stack.pop()
+            region.undo()
+            tracer.builder, tracer.sizes, self.conditional, self.watching = before
+
+    @contextmanager
+    def writing_to(self, block: Block) -> Iterator[None]:
+        """Add nodes to the end of a block, which has been captured already."""
+        tracer = self._tracer
+        before, tracer.builder = tracer.builder, Builder(block)
+        watching, self.watching = self.watching, True
+        self.stack.append(Region(block))
+        try:
+            yield
+        finally:
+            self.stack.pop()
+            tracer.builder, self.watching = before, watching
+
+    def change(self, base: Any, new: Any) -> None:
+        """Let a tensor from outside, and the views on it, have a new value, in place."""
+        tracer = self._tracer
+        tracer.before_write(base)
+        if not self.depth and new._array is not base._array:
+            base._array[...] = new._array
+        storage_of(base).version += 1
+        _take_over(tracer, base, new)
+        for alias in storage_of(base).aliases:
+            if alias is not base:
+                _take_over(tracer, alias, replay(base, alias._chain))
+
+    # ------------------------------------------------------------------------------------------------- imagining
+
+    def imagine(self, op: Op, inputs: Sequence[Any], types: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
+        """Tensors of the types that an op's results have, without their elements.
+
+        Views are made as always, so that they share the memory that they would share.
+        """
+        if op.view:
+            return self._imagined_view(op, inputs, types, attrs)
+        found = tuple([self.of_type(type_) for type_ in types])
+        return found[0] if len(found) == 1 else found
+
+    def _imagined_view(self, op: Op, inputs: Sequence[Any], types: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
+        tracer = self._tracer
+        grad, mode.grad, mode.tracer = mode.grad, False, None
+        try:
+            return execute(op, inputs, attrs)
+        except (IngotError, IndexError, ValueError):  # an index that the imagined sizes do not have
+            found = self.of_type(types[0])
+            found._array = np.lib.stride_tricks.as_strided(
+                inputs[0]._array.reshape(-1)[:1], found._array.shape, (0,) * found._array.ndim
+            )
+            link_view(found, inputs[0], op, attrs)
+            return found
+        finally:
+            mode.grad, mode.tracer = grad, tracer
+
+    def of_type(self, type_: Any) -> Any:
+        """A tensor of a type, without its elements."""
+        if not isinstance(type_, TensorType):
+            return wrap(np.zeros(2, np.uint64))
+        for size in type_.sizes:
+            if isinstance(size, SizeExpr):
+                self.imagine_sizes(size)
+        shape = tuple(self._tracer._at_hints(size) for size in type_.sizes)
+        return wrap(np.zeros(tuple(max(size, 0) for size in shape), type_.dtype.np))
+
+    def imagine_sizes(self, size: SizeExpr) -> None:
+        """Give the variables of a size an example that have none."""
+        tracer = self._tracer
+        for name in free_vars(size):
+            if name not in tracer.hints:
+                tracer.set_hints({name: _UNKNOWN_SIZE})
+                self.inner_sizes.add(name)
+                tracer._data_sizes.add(name)
+
+    # ------------------------------------------------------------------------------------------------- running
+
+    def run(self, node: Node) -> list[Any]:
+        """The results of a node with blocks: computed where the capture computes, else imagined."""
+        if self.depth:
+            return [self.of_type(output.type) for output in node.outputs]
+        from ...ir.interpreter import run_node
+
+        hints = self._tracer.hints
+        known = {name: value for name, value in hints.items() if name not in self.inner_sizes}
+        results, sizes = run_node(node, self._array_of, known)
+        self._tracer.set_hints({name: value for name, value in sizes.items() if name not in hints})
+        found = [wrap(np.asarray(x)) for x in results]
+        self._arrays.update(zip(node.outputs, [x._array for x in found], strict=True))
+        return found
+
+    def run_behind(self, last: Node | None, again: Node | None) -> None:
+        """Compute the nodes behind one, which were written without being computed.
+
+        Args:
+            again: a node that has got further outputs meanwhile.
+        """
+        if self.depth:
+            return
+        if again is not None:
+            self.run(again)
+        node = self._tracer.builder.point.block.nodes.first if last is None else last.next
+        while node is not None:
+            self.run(node)
+            node = node.next
+
+    def result(self, value: Value) -> Any:
+        """A tensor of the elements that a value has in the example."""
+        return self.of_type(value.type) if self.depth else wrap(np.asarray(self._array_of(value)))
+
+    def _array_of(self, value: Value) -> Any:
+        if value in self._arrays:
+            return self._arrays[value]
+        node = value.node
+        assert node is not None, f"%{value.name} was used without its elements being kept"
+        found = node.attrs["value"]
+        return evaluate(found, self._tracer.hints) if isinstance(found, SizeExpr) else found
+
+
+class _Context(AssumingContext):
+    """Questions inside of a region: what holds outside holds here, but not the other way round."""
+
+    def __init__(self, tracer: Any, outer: AssumingContext, facts: Sequence[SizeRelation]) -> None:
+        known = [*outer.facts, *(fact for fact in facts if outer.known(fact.op, fact.left, fact.right) is None)]
+        super().__init__(_agreeing(tracer.hints, facts), tracer._assume, known)
+        self._outer = outer
+
+
+def _agreeing(hints: Mapping[str, int], facts: Sequence[SizeRelation]) -> dict[str, int]:
+    """Example sizes that agree with what holds in a region, where a change of one variable is enough for that."""
+    found = dict(hints)
+    for fact in facts:
+        if fact.free_vars <= found.keys() and not _holds(fact, found):
+            for name in sorted(fact.free_vars):
+                changed = next((n for n in (2, 3, 1, 0, 4, 5, 7, 8) if _holds(fact, {**found, name: n})), None)
+                if changed is not None:
+                    found[name] = changed
+                    break
+    return found
+
+
+def _holds(fact: SizeRelation, sizes: Mapping[str, int]) -> bool:
+    try:
+        return COMPARISONS[fact.op](evaluate(fact.left, sizes), evaluate(fact.right, sizes))
+    except (IngotError, ZeroDivisionError):
+        return False
+
+
+def _take_over(tracer: Any, tensor: Any, new: Any) -> None:
+    tensor._node, tensor._index = new._node, new._index
+    tracer.adopt(tensor, new._trace)
+
+
+def discard(block: Block) -> None:
+    """Take a block that belongs to no node out of the graph's books."""
+    if block.terminator is not None:
+        block.terminator.set_inputs(())
+    for node in reversed(list(block.nodes)):
+        for inner in node.blocks:
+            discard(inner)
+        node.erase()
+    while block.params:
+        block.remove_param(len(block.params) - 1)

@@ -1,0 +1,587 @@
+"""One capture of a function on live tensors: the run, what it did to the world, and the graph of it.
+
+What lives here: `capture`, which runs the function once under a tracer that reads every tensor where it stands, and
+`Captured`, what a variant is made from. Nothing that the run changed is left behind. How a variant runs is
+`compile_variant`'s subject.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import CellType
+from typing import Any
+
+import numpy as np
+
+from ..ir.algebra import type_of
+from ..ir.builder import Builder
+from ..ir.errors import CaptureError, IngotError
+from ..ir.gc_pause import paused_gc
+from ..ir.graph import Graph
+from ..ir.insertion import InsertionPoint
+from ..ir.locations import here, is_internal
+from ..ir.node import Value
+from ..ir.sizes import Size
+from ..ir.types import TensorType
+from ..ir.verifier import verify
+from .capture.gradients import Gradients
+from .capture.ledger import CaptureLedger
+from .capture.symbols import Symbol
+from .capture.symint import SymInt
+from .capture.tracer import Tracer
+from .compile_arguments import Arguments, names_of, rebuilt
+from .compile_effects import Effects, Recipe, recipe_of
+from .compile_guards import Guards
+from .compile_reach import Place, Reach, read
+from .indexing import replay
+from .mode import mode
+from .module import Module
+from .script.callees import scripted
+from .storage import storage_of
+from .tape import Leaf, TapeNode
+from .tape import grad as gradients_of
+from .tensor_base import TensorBase, wrap
+
+__all__ = ["Captured", "Numbers", "capture"]
+
+# Captures of several threads take turns, for they may meet in one module.
+_TURN = threading.RLock()
+
+Numbers = frozenset[tuple[int, Any]]  # places, by (id of the owner, key), whose floats are run-time inputs
+
+
+@dataclass(slots=True)
+class Captured:
+    """A function as it was captured.
+
+    Attributes:
+        graph: of the whole run; its inputs are the tensor arguments that it does not know already, the gradients that
+            arguments had, the run-time numbers, and the gradients of the results.
+        guards: what must hold for it to be served.
+        leaves: for each tensor argument, the slot of the tensor that it must be, or None for a graph input.
+        numbers: the places of run-time numbers.
+        state: for each state of the graph, by key, the slot of its tensor.
+        result: how the function's result is put together.
+        effects: what else the run changed.
+        produced: how many results the graph has for those two.
+        with_grad: which of them require a gradient.
+        plain: which of them become Python numbers.
+        optimizers: whose state it may need to have made.
+        seeds: which of the results gradients can flow back from.
+        wanted: what they flow to: ("leaf", position) or ("slot", slot).
+    """
+
+    graph: Graph
+    guards: Guards
+    leaves: list[int | None]
+    gradients: list[int]
+    numbers: list[Place]
+    state: dict[str, int]
+    result: Recipe
+    effects: Effects
+    produced: int
+    with_grad: list[bool]
+    plain: list[int]
+    optimizers: list[Any]
+    seeds: list[int] = field(default_factory=list)
+    wanted: list[tuple[str, int]] = field(default_factory=list)
+
+
+class LiveGradients(Gradients):
+    """The `.grad` of tensors where they stand: found as they are, and left where the run leaves them."""
+
+    def __init__(self, tracer: Any) -> None:
+        super().__init__(tracer)
+        self.depends: dict[int, tuple[Any, Any]] = {}  # tensors whose first gradient the run has seen, with it
+
+    def found(self, tensor: Any) -> None:
+        """The program looks at a gradient."""
+        if id(tensor) not in self._before and id(tensor) not in self.depends:
+            self.depends[id(tensor)] = (tensor, tensor._grad)
+
+    def arriving(self, tensor: Any, gradient: Any) -> Any:
+        self.found(tensor)
+        self.keep(tensor)
+        return gradient
+
+    def settle(self) -> None:
+        """What is left stays; there is nothing to put anywhere."""
+
+    def release(self) -> None:
+        """Let go of every tensor."""
+        self._before.clear()
+        self.depends.clear()
+
+    def left(self) -> list[tuple[Any, Any]]:
+        """Tensors whose gradient is another one now, with it."""
+        return [(tensor, tensor._grad) for tensor, old, _ in self._before.values() if tensor._grad is not old]
+
+
+class LiveLedger(CaptureLedger):
+    """What the program reads of tensors: all but their layout is part of a variant's signature."""
+
+    def read(self, kind: str, what: str, value: Any) -> None:
+        if kind == "layout" and not is_internal(sys._getframe(2).f_code.co_filename):
+            raise CaptureError(
+                f"the function reads how a tensor lies in memory: {what}",
+                location=here(),
+                advice="use contiguous(), or read it outside of the compiled function",
+            )
+        super().read(kind, what, value)
+
+
+class LiveTracer(Tracer):
+    """A tracer whose state are the tensors themselves.
+
+    Args:
+        labels: names for tensors that are watched, by their `id`.
+    """
+
+    def __init__(self, name: str, labels: dict[int, str]) -> None:
+        super().__init__(name, {})
+        self.labels = labels
+        self.ledger = LiveLedger(self)
+        self.live = LiveGradients(self)
+        self._grads = self.live
+        self.unknown: list[tuple[str, Any]] = []
+        self.nodes: dict[int, tuple[Any, Any]] = {}
+        self.versions: list[tuple[Any, int]] = []
+
+    def _external(self, tensor: Any) -> Value:
+        if tensor._base is not None:
+            view = replay(tensor._base, tensor._chain)
+            self.value_of(view)
+            self.adopt(tensor, view._trace)
+            return view._trace[1]
+        label = self.labels.get(id(tensor))
+        key = self._free(label or f"tensor.{len(self.unknown)}")
+        value = self.graph.add_state(key, type_of(tensor._array))
+        self._externals[id(tensor)] = (key, tensor, value)
+        self.state[key] = (tensor, value)
+        self.nodes[id(tensor)] = (tensor, tensor._node)
+        storage = storage_of(tensor)
+        self.versions.append((storage, storage.version))
+        if label is None:
+            self.unknown.append((key, tensor))
+        self.adopt(tensor, (self, value, label is None))
+        return value
+
+    def _free(self, wanted: str) -> str:
+        key, number = wanted, 1
+        while key in self.graph.state:
+            key, number = f"{wanted}.{number}", number + 1
+        return key
+
+    def label(self, tensor: Any) -> str:
+        """A tensor's path, for people."""
+        return self.labels.get(id(tensor), "a tensor")
+
+    def restore(self) -> None:
+        super().restore()
+        for tensor, node in self.nodes.values():
+            tensor._node = node
+        for storage, version in self.versions:
+            storage.version = version
+
+    def release(self) -> None:
+        """Let go of every tensor."""
+        for held in (self._externals, self.state, self._snapshots, self.nodes, self._touched, self._written):
+            held.clear()
+        self.live.release()
+
+    def close(self, outputs: Sequence[Any]) -> None:
+        """The graph's results, and what its state is at the end."""
+        results = [self.value_of(x) for x in outputs]
+        self._refuse_shared_memory()
+        for tensor, node in self.nodes.values():
+            if tensor._node is not node:
+                tensor._node = node
+                raise CaptureError(
+                    f"the function changes what {self.label(tensor)} is computed from, or its requires_grad",
+                    location=here(),
+                    context=self.context,
+                    advice="do it outside of the compiled function, or detach() what is assigned",
+                )
+        now = {key: self.value_of(tensor) for key, (tensor, _) in self.state.items()}
+        updates = {key: value for key, value in now.items() if value is not self.state[key][1]}
+        self.graph.set_return(results, updates)
+
+
+def capture(
+    func: Callable[..., Any],
+    given: Arguments,
+    sizes: Sequence[Sequence[Size]],
+    hints: dict[str, int],
+    numbers: Numbers,
+    script: bool = False,
+) -> Captured:
+    """Run a function once and capture what it does.
+
+    Args:
+        sizes: of each tensor argument, symbolic where they are to be dynamic.
+        hints: the values of the sizes' variables.
+        numbers: places in optimizers' groups whose floats become inputs.
+        script: capture the control flow that the data decide.
+
+    Raises:
+        CaptureError: for what a graph cannot hold.
+    """
+    paths, objects = names_of(func, given)
+    reach = Reach(func, list(zip(objects, given.objects, strict=True)))
+    made = _materialise(reach)
+    if made:
+        reach = Reach(func, list(zip(objects, given.objects, strict=True)))
+    try:
+        with _TURN:
+            return _Capture(func, given, sizes, hints, numbers, reach, paths, script).run(made)
+    except BaseException:
+        for entries, key, _ in made:
+            entries.pop(key, None)
+        raise
+
+
+def materialise(optimizers: Sequence[Any]) -> list[tuple[dict[str, Any], str, Any]]:
+    """Make what an optimizer's first step would make; returns the entries that are new."""
+    made = []
+    for optimizer in optimizers:
+        before = {id(p): set(entries) for p, entries in optimizer.state.items()}
+        for _ in optimizer.named_state({}):
+            pass
+        for parameter, entries in optimizer.state.items():
+            made += [(entries, key, entries[key]) for key in entries if key not in before.get(id(parameter), ())]
+    return made
+
+
+def _materialise(reach: Reach) -> list[tuple[dict[str, Any], str, Any]]:
+    return materialise([optimizer for _, optimizer in reach.optimizers])
+
+
+class _Capture:
+    """The steps of one capture."""
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        given: Arguments,
+        sizes: Sequence[Sequence[Size]],
+        hints: dict[str, int],
+        numbers: Numbers,
+        reach: Reach,
+        paths: list[str],
+        script: bool,
+    ) -> None:
+        self.script = script
+        self.func, self.given, self.sizes, self.numbers = func, given, sizes, numbers
+        self.reach, self.paths = reach, paths
+        labels: dict[int, str] = {}
+        for place in reach.places:
+            if isinstance(place.value, TensorBase):
+                labels.setdefault(id(place.value), place.path or "tensor")
+                base = place.value._base
+                if base is not None:
+                    labels.setdefault(id(base), f"{place.path}.base")
+        name = getattr(func, "__name__", type(func).__name__)
+        self.tracer = LiveTracer(name if name.isidentifier() else "compiled", labels)
+        self.tracer.name_modules(_module_paths(reach))
+        self.tracer.set_hints(hints)
+        self.guards = Guards()
+        self.number_places: list[Place] = []
+        self.stand_ins: dict[int, Any] = {}  # by id of the caller's tensor, what the function is given
+        self.leaf_of: dict[int, int] = {}  # by id of what the function is given, which argument it is
+        self.leaves: list[int | None] = []
+        self.gradient_inputs: list[int] = []
+
+    def run(self, made: Sequence[tuple[dict[str, Any], str, Any]]) -> Captured:
+        tracer = self.tracer
+        self._watch()
+        self._inputs()
+        drawn = self.reach.drawn()
+        mode.tracer = tracer
+        try:
+            with paused_gc():
+                self._substitute_numbers()
+                result = self._call()
+                self._refuse_random(drawn)
+                found = self._finish(result)
+                del result
+        finally:
+            mode.tracer = None
+            tracer.restore()
+            self.reach.restore()
+            used = {id(tensor) for tensor, _ in tracer.state.values()}
+            self.guards.forget([tensor for _, _, tensor in made if id(tensor) not in used])
+            for entries, key, _ in made:  # the call makes those again that it needs
+                entries.pop(key, None)
+        self._settle_unknown(found)
+        verify(found.graph)
+        self.guards.compile()
+        return found
+
+    # ------------------------------------------------------------------------------------------- before the run
+
+    def _watch(self) -> None:
+        for place in self.reach.places:
+            self.guards.watch(place, self.numbers)
+        for path, owner, count in self.reach.sizes:
+            self.guards.size(path, owner, count)
+
+    def _inputs(self) -> None:
+        """What stands for the tensor arguments: themselves where the function knows them anyway, else inputs."""
+        for i, leaf in enumerate(self.given.leaves):
+            slot = self.guards.slot_of(leaf)
+            if slot is not None or id(leaf) in self.stand_ins:
+                self.leaves.append(slot)
+                self.stand_ins.setdefault(id(leaf), leaf)
+                self.leaf_of.setdefault(id(leaf), i)
+                continue
+            array = leaf._array if isinstance(leaf, TensorBase) else leaf
+            stand_in = self.tracer.add_input(_identifier(self.paths[i]), array, self.sizes[i])
+            self.leaves.append(None)
+            self.stand_ins[id(leaf)] = stand_in
+            self.leaf_of[id(stand_in)] = i
+            if self.given.facts[i].with_grad:
+                stand_in._node = Leaf(stand_in)
+        for i, leaf in enumerate(self.given.leaves):
+            stand_in = self.stand_ins[id(leaf)]
+            if self.given.facts[i].has_gradient and stand_in is not leaf and stand_in._grad is None:
+                name = f"{_identifier(self.paths[i])}_grad"
+                stand_in._grad = self.tracer.add_input(name, leaf._grad._array, self.sizes[i])
+                self.gradient_inputs.append(i)
+
+    def _substitute_numbers(self) -> None:
+        for place in self.reach.places:
+            if (id(place.owner), place.key) in self.numbers and type(place.value) is float:
+                number = self.tracer.add_input(_identifier(place.path), np.array(place.value), ())
+                self.number_places.append(place)
+                place.owner[place.key] = number
+
+    def _call(self) -> Any:
+        args = rebuilt(tuple(self.given.args), lambda leaf: self.stand_ins[id(leaf)])
+        kwargs = rebuilt(dict(self.given.kwargs), lambda leaf: self.stand_ins[id(leaf)])
+        return (scripted(self.func) if self.script else self.func)(*args, **kwargs)
+
+    def _refuse_random(self, before: Any) -> None:
+        if self.reach.drawn() != before:
+            raise CaptureError(
+                "the function draws from Python's or NumPy's random state, which compiled calls would not do",
+                context=self.tracer.context,
+                advice="draw with ingot.rand(...) and its kin, or pass the numbers as arguments",
+            )
+
+    # -------------------------------------------------------------------------------------------- after the run
+
+    def _finish(self, result: Any) -> Captured:
+        tracer = self.tracer
+        self._check_numbers()
+        self._check_tape()
+        produced: list[Any] = []
+        known = {id(place.value) for place in self.reach.places}
+
+        def place_of(x: Any) -> tuple[str, int]:
+            """Where a tensor of the run comes from when a variant is called."""
+            if id(x) in self.leaf_of:
+                return "leaf", self.leaf_of[id(x)]
+            slot = self.guards.slot_of(x)
+            if slot is not None:
+                return "slot", slot
+            for i, y in enumerate(produced):
+                if x is y:
+                    return "made", i
+            produced.append(x)
+            return "made", len(produced) - 1
+
+        is_leaf = lambda x: isinstance(x, (TensorBase, SymInt, Symbol))  # noqa: E731
+        try:
+            answer = recipe_of(result, is_leaf, place_of, lambda x: id(x) in known)
+        except IngotError as error:
+            raise CaptureError(f"the function's result: {error.what}", context=tracer.context) from None
+        effects = Effects()
+        for tensor, gradient in tracer.live.left():
+            if id(tensor) in self.leaf_of or self.guards.slot_of(tensor) is not None:
+                where = place_of(tensor)
+                effects.gradients.append((where, recipe_of(gradient, is_leaf, place_of, lambda x: False)))
+        self._changes(effects, is_leaf, place_of, known)
+        plain = [i for i, x in enumerate(produced) if isinstance(x, Symbol)]
+        with_grad = [isinstance(x, TensorBase) and x._node is not None for x in produced]
+        seeds, outputs, wanted = self._gradients(produced)
+        tracer.close([*produced, *outputs])
+        self._guard_gradients()
+        tracer.unknown = [(key, x) for key, x in tracer.unknown if self.guards.slot_of(x) is None]
+        for tensor, _ in tracer.state.values():
+            self._slot(tensor)
+        effects.written = [self._slot(tracer.state[key][0]) for key in tracer.graph.updates]
+        return Captured(
+            tracer.graph, self.guards, self.leaves, self.gradient_inputs, self.number_places,
+            {key: self._slot(tensor) for key, (tensor, _) in tracer.state.items()},
+            answer, effects, len(produced), with_grad, plain, [x for _, x in self.reach.optimizers], seeds, wanted,
+        )  # fmt: skip
+
+    def _slot(self, tensor: Any) -> int:
+        slot = self.guards.slot_of(tensor)
+        return self.guards.keep(self.tracer.label(tensor), tensor) if slot is None else slot
+
+    def _check_numbers(self) -> None:
+        """A run-time number that the run has replaced would have to be computed by the graph."""
+        for place in self.number_places:
+            if read(place)._array is None or not self.tracer.is_traced(read(place)):
+                raise CaptureError(f"the function changes {place.path}", context=self.tracer.context)
+            place.owner[place.key] = place.value
+
+    def _check_tape(self) -> None:
+        """What was computed outside of the function must not be walked back into."""
+        for i, leaf in enumerate(self.given.leaves):
+            stand_in = self.stand_ins[id(leaf)]
+            if stand_in is not leaf and stand_in._grad is not None and not isinstance(leaf._node, Leaf):
+                raise CaptureError(
+                    f"backward() within the function reaches '{self.paths[i]}', which was computed outside of it",
+                    context=self.tracer.context,
+                    advice="detach() the argument, or call backward() outside",
+                )
+        for tensor, node in self.tracer.nodes.values():
+            if mode.grad and node is not None and not isinstance(node, Leaf):
+                raise CaptureError(
+                    f"the function reads {self.tracer.label(tensor)}, which was computed outside of it and requires a "
+                    "gradient",
+                    context=self.tracer.context,
+                    advice="pass it as an argument, or detach() it",
+                )
+
+    def _guard_gradients(self) -> None:
+        for tensor, gradient in self.tracer.live.depends.values():
+            if id(tensor) in self.tracer._externals:
+                self.guards.gradient(self.tracer.label(tensor), self._slot(tensor), gradient)
+
+    def _changes(self, effects: Effects, is_leaf: Any, place_of: Any, known: set[int]) -> None:
+        """What the run has put at places that outlive it."""
+
+        def keep(x: Any) -> bool:
+            return id(x) in known
+
+        for path, table, before in self.reach.changes():
+            try:
+                if isinstance(table, CellType):
+                    now = read(Place(path, table, None, None))
+                    effects.entries.append((table, None, recipe_of(now, is_leaf, place_of, keep)))
+                elif isinstance(table, list):
+                    effects.lists.append((table, recipe_of(list(table), is_leaf, place_of, keep)))
+                else:
+                    for key in [key for key in before if key not in table]:
+                        effects.deleted.append((table, key))
+                    for key, value in table.items():
+                        if key in before and before[key] is value:
+                            continue
+                        if key not in before:
+                            self.guards.absent(f"{path}.{key}", table, key)
+                        effects.entries.append((table, key, recipe_of(value, is_leaf, place_of, keep)))
+            except IngotError as error:
+                raise CaptureError(
+                    f"the function changes {path or 'an object'} in a way that a compiled call cannot repeat",
+                    found=error.what,
+                    context=self.tracer.context,
+                    advice="change it outside of the compiled function, or keep it in a tensor",
+                ) from None
+
+    # ------------------------------------------------------------------------------------------------ gradients
+
+    def _gradients(self, produced: list[Any]) -> tuple[list[int], list[Any], list[tuple[str, int]]]:
+        """The gradients of what the run was given, from those of its results, as far as a tape is left."""
+        seeds = [i for i, x in enumerate(produced) if isinstance(x, TensorBase) and x._node is not None]
+        seeds = [i for i in seeds if not _is_spent(produced[i]._node)]
+        if not seeds:
+            return [], [], []
+        leaves = _leaves_of([produced[i]._node for i in seeds])
+        wanted, tensors = [], []
+        for leaf in leaves:
+            tensor = leaf.tensor
+            if id(tensor) in self.leaf_of:
+                wanted.append(("leaf", self.leaf_of[id(tensor)]))
+                tensors.append(tensor)
+            elif id(tensor) in self.tracer._externals:
+                wanted.append(("slot", self._slot(tensor)))
+                tensors.append(tensor)
+        if not tensors:
+            return [], [], []
+        cotangents = []
+        for i in seeds:
+            value = self.tracer.value_of(produced[i])
+            array = np.ones_like(produced[i]._array)
+            assert isinstance(value.type, TensorType)
+            cotangents.append(self.tracer.add_input(f"gradient_{i}", array, value.type.sizes))
+        found = gradients_of([produced[i] for i in seeds], tensors, cotangents, retain_graph=True, allow_unused=True)
+        kept = [(place, g) for place, g in zip(wanted, found, strict=True) if g is not None]
+        return seeds, [g for _, g in kept], [place for place, _ in kept]
+
+    # ------------------------------------------------------------------------------- tensors of no known place
+
+    def _settle_unknown(self, found: Captured) -> None:
+        """Tensors that the run made of numbers are constants; those that somebody else holds are read where they
+        are."""
+        tracer, graph = self.tracer, found.graph
+        unknown, tracer.unknown = tracer.unknown, []
+        before = {key: tracer._snapshots[id(x)][2] for key, x in unknown if id(x) in tracer._snapshots}
+        watched = [(key, weakref.ref(tensor), tensor._array) for key, tensor in unknown]
+        # Let go of everything that the capture itself holds; what is still there then belongs to others.
+        unknown.clear()
+        self.guards.release([found.state[key] for key, _, _ in watched])
+        tracer.release()
+        for key, ref, array in watched:
+            tensor = ref()
+            # Three hold the array here: `watched`, `array`, and the call that counts.
+            if tensor is not None or array.base is not None or sys.getrefcount(array) > 3:
+                self.guards.hold(found.state[key], wrap(array) if tensor is None else tensor)
+                continue
+            self.guards.drop(found.state[key])
+            value = graph.state[key]
+            elements = before.get(key, array)
+            if value.use_count:
+                frozen = np.array(elements)
+                frozen.setflags(write=False)
+                builder = Builder(graph, at=InsertionPoint.start(graph.block))
+                value.replace_uses(builder.constant(frozen))
+            updates = {k: v for k, v in graph.updates.items() if k != key}
+            graph.set_return(graph.outputs, updates)
+            graph.remove_state(key)
+            found.effects.written = [s for s in found.effects.written if s != found.state[key]]
+            del found.state[key]
+
+
+def _module_paths(reach: Reach) -> dict[int, str]:
+    return {id(place.value): place.path for place in reach.places if isinstance(place.value, Module)}
+
+
+def _identifier(path: str) -> str:
+    text = "".join(c if c.isalnum() else "_" for c in path).strip("_")
+    return text if text[:1].isalpha() else f"x_{text}"
+
+
+def _is_spent(node: Any) -> bool:
+    """Whether a walk back from a node would find a tape that was freed."""
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Leaf) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, TapeNode) and node.saved is None:
+            return True
+        waiting.extend(parent for parent, _ in node.parents)
+    return False
+
+
+def _leaves_of(nodes: Sequence[Any]) -> list[Leaf]:
+    """The leaves that a walk back from some nodes ends at."""
+    seen: dict[int, Any] = {}
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen[id(node)] = node
+        if not isinstance(node, Leaf):
+            waiting.extend(parent for parent, _ in node.parents)
+    return [node for node in seen.values() if isinstance(node, Leaf)]

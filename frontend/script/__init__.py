@@ -1,0 +1,1 @@
+"""`jit.script`: Python's control flow rewritten so that a capture can follow it."""

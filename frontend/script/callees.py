@@ -1,0 +1,204 @@
+"""What a rewritten function calls: builtins that know run-time numbers, and the user's functions, rewritten too."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import math
+import sys
+import sysconfig
+from collections.abc import Callable
+from types import FunctionType, MethodType
+from typing import Any, Final
+
+from ...ir.locations import is_internal
+from ...ir.sizes import maximum, minimum
+from ..capture.decisions import truth
+from ..capture.grown_list import SymList
+from ..capture.symbols import Symbol, SymBool, SymFloat
+from ..capture.symint import SymInt, as_size
+from ..dispatch import EAGER
+from ..mode import mode
+from ..module import Module
+from ..tensor_base import TensorBase
+from .items import Items, enumerate_, range_, reversed_, size, zip_
+from .rewrite import CannotConvert, convert
+
+__all__ = ["callee", "scripted"]
+
+_LIBRARIES: Final = tuple(
+    {sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
+    | {sys.prefix + "/lib/python"}
+)
+
+
+def callee(function: Any) -> Any:
+    """What to call in place of a function."""
+    if mode.tracer is None:
+        return function
+    if function.__class__ is type or function.__class__ is _BUILTIN:
+        try:
+            return _REPLACED.get(function, function)
+        except TypeError:  # a bound builtin of something without a hash
+            return function
+    return scripted(function)
+
+
+def scripted(function: Any) -> Any:
+    """A function of the user's with its control flow rewritten; anything else as it is."""
+    if isinstance(function, Module):
+        return functools.partial(_call_module, function)
+    if isinstance(function, MethodType):
+        found = scripted(function.__func__)
+        return function if found is function.__func__ else MethodType(found, function.__self__)
+    if not isinstance(function, FunctionType) or not _is_users(function):
+        return function
+    try:
+        return convert(function)
+    except CannotConvert:
+        return function  # what it decides by data is refused where it does
+
+
+def _call_module(module: Module, *args: Any, **kwargs: Any) -> Any:
+    before, mode.scripting = mode.scripting, True
+    try:
+        return module(*args, **kwargs)
+    finally:
+        mode.scripting = before
+
+
+def _is_users(function: FunctionType) -> bool:
+    if function.__dict__.get("__ingot_script__") is False:
+        return False
+    file = function.__code__.co_filename
+    return not (is_internal(file) or file.startswith(_LIBRARIES))
+
+
+# ---------------------------------------------------------------------------------------------------------- builtins
+
+
+def _varies(value: Any) -> bool:
+    return isinstance(value, TensorBase) and bool(mode.tracer.varies(value))
+
+
+def _number(value: Any) -> Any:
+    return mode.tracer.item(value) if _varies(value) else value
+
+
+def _int(value: Any = 0, *args: Any) -> Any:
+    value = _number(value)
+    if isinstance(value, SymInt):
+        return value
+    return (
+        mode.tracer.integer(EAGER.trunc(value.as_tensor()) if isinstance(value, SymFloat) else value.as_tensor())
+        if (isinstance(value, Symbol))
+        else int(value, *args)
+    )
+
+
+def _float(value: Any = 0.0) -> Any:
+    value = _number(value)
+    if isinstance(value, SymInt):
+        return value.as_float()
+    if isinstance(value, SymBool):
+        return mode.tracer.integer(value.as_tensor()).as_float()
+    return value if isinstance(value, SymFloat) else float(value)
+
+
+def _bool(value: Any = False) -> Any:
+    decided = truth(value)
+    if isinstance(decided, TensorBase):
+        return SymBool(EAGER.reshape(EAGER.ne(decided, 0), ()), mode.tracer)
+    return decided
+
+
+def _len(value: Any) -> Any:
+    if isinstance(value, TensorBase) and value._array.ndim:
+        return value.shape[0]  # type: ignore[attr-defined]
+    if isinstance(value, SymList):
+        return value.length()
+    return value.count if isinstance(value, Items) else len(value)
+
+
+def _abs(value: Any) -> Any:
+    if isinstance(value, SymInt):
+        return size(maximum(as_size(value), -as_size(value)))
+    return abs(value)
+
+
+def _extreme(plain: Callable[..., Any], of_sizes: Callable[..., Any], op: str) -> Callable[..., Any]:
+    def find(*args: Any, **kwargs: Any) -> Any:
+        values = list(args[0]) if len(args) == 1 and isinstance(args[0], (list, tuple)) else list(args)
+        if kwargs or len(values) < 2 or not any(isinstance(x, (SymInt, Symbol)) or _varies(x) for x in values):
+            return plain(*args, **kwargs)
+        if all(isinstance(x, (int, SymInt)) for x in values):
+            return size(functools.reduce(of_sizes, map(as_size, values)))
+        found = functools.reduce(lambda a, b: getattr(EAGER, op)(_operand(a), _operand(b)), values)
+        return found if any(isinstance(x, TensorBase) for x in values) else SymFloat(found, mode.tracer)
+
+    return find
+
+
+def _operand(value: Any) -> Any:
+    from ...ir.dtypes import float64
+
+    if isinstance(value, (int, float)):
+        return EAGER.full((), float(value), float64)
+    return (
+        value.as_float().as_tensor()
+        if isinstance(value, SymInt)
+        else (value.as_tensor() if isinstance(value, Symbol) else value)
+    )
+
+
+def _sum(values: Any, start: Any = 0) -> Any:
+    if isinstance(values, SymList) and values.has_runs:
+        total = start
+        for item in values.segments():
+            part = EAGER.sum(item.tensor, (0,)) if hasattr(item, "tensor") else item
+            total = part if isinstance(total, int) and total == 0 else total + part
+        return total
+    return sum(values, start)
+
+
+def _any_all(value_if: bool) -> Callable[[Any], Any]:
+    from . import runtime
+
+    def find(values: Any) -> Any:
+        joined = runtime.or_ if value_if else runtime.and_
+        items = list(values)
+        return joined(*[lambda x=x: _bool(x) for x in items], lambda: not value_if) if items else not value_if
+
+    return find
+
+
+def _isinstance(value: Any, kinds: Any) -> bool:
+    wanted = kinds if isinstance(kinds, tuple) else (kinds,)
+    for symbol, python in ((SymInt, int), (SymFloat, float), (SymBool, bool)):
+        if isinstance(value, symbol):
+            return python in wanted or (symbol is SymBool and int in wanted) or isinstance(value, kinds)
+    return isinstance(value, kinds)
+
+
+def _math(op: str) -> Callable[..., Any]:
+    plain = getattr(math, op)
+
+    def compute(value: Any) -> Any:
+        value = value.as_float() if isinstance(value, SymInt) else _number(value)
+        return (
+            SymFloat(getattr(EAGER, op)(value.as_tensor()), mode.tracer)
+            if isinstance(value, SymFloat)
+            else plain(value)
+        )
+
+    return compute
+
+
+_BUILTIN: Final = type(len)
+_REPLACED: Final[dict[Any, Callable[..., Any]]] = {
+    int: _int, float: _float, bool: _bool, len: _len, abs: _abs, range: range_, enumerate: enumerate_, zip: zip_,
+    reversed: reversed_, sum: _sum, isinstance: _isinstance, list: SymList,
+    max: _extreme(builtins.max, maximum, "maximum"), min: _extreme(builtins.min, minimum, "minimum"),
+    any: lambda values: _any_all(True)(values), all: lambda values: _any_all(False)(values),
+    **{getattr(math, op): _math(op) for op in ("sqrt", "exp", "log", "sin", "cos", "tan", "tanh", "log2", "log10")},
+}  # fmt: skip
