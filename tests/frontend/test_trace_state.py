@@ -17,7 +17,7 @@ def agrees(make, calls=3):
     eager, _ = make()
     before = [tensor.tolist() for tensor in watched]
     grads = [tensor.grad for tensor in watched]
-    program = trace(traced, ingot.ones(3))
+    program = trace(traced, ingot.ones(3), check=calls > 1)
     assert [tensor.tolist() for tensor in watched] == before
     assert all(tensor.grad is grad for tensor, grad in zip(watched, grads, strict=True))
     assert all(tensor._trace is None for tensor in watched)
@@ -189,9 +189,9 @@ def test_a_number_that_the_run_changes_is_in_the_ledger():
             return x * self.calls
 
     net = Counting()
-    program = trace(net, ingot.ones(3))
+    program = trace(net, ingot.ones(3), check=False)
     assert net.calls == 0
-    assert ["calls was set to 1" in entry.what for entry in program.ledger] == [True]
+    assert ["calls was set to 1" in entry.what for entry in program.ledger.of("state")] == [True]
 
 
 def test_gradients_that_pile_up_are_state():
@@ -329,8 +329,11 @@ def test_copies_of_what_is_traced_are_followed(make):
 
 
 def test_answers_about_values_are_in_the_ledger():
-    program = trace(lambda x: x * 2 if ingot.equal(x, x) and ingot.allclose(x, x) else x, ingot.ones(2))
-    assert {e.what.split()[0] for e in program.ledger if e.kind == "value"} == {"equal()", "allclose()"}
+    def f(x):
+        return x * 2 if ingot.equal(x, x) and ingot.allclose(x, x) else x
+
+    program = trace(f, ingot.ones(2), frozen_ok=True, check=False)
+    assert {e.what.split()[0] for e in program.ledger.of("value")} == {"equal()", "allclose()"}
 
 
 # ------------------------------------------------------------------------------------------------------- sizes
@@ -377,5 +380,5 @@ def test_a_reshape_that_copies_at_some_sizes_only_is_not_written_through(n):
 
     with pytest.raises(CaptureError, match=r"depends on a dynamic size[\s\S]*clone\(\)"):
         trace(f, ingot.ones(n, 4), dynamic_shapes={0: "n"})
-    fixed = trace(f, ingot.ones(n, 4))
+    fixed = trace(f, ingot.ones(n, 4), check=False)  # the function depends on the layout of its input
     assert [r.tolist() for r in fixed(ingot.ones(n, 4))] == [r.tolist() for r in f(ingot.ones(n, 4))]
