@@ -21,6 +21,7 @@ from .frontend.autograd import enable_grad, inference_mode, is_grad_enabled, no_
 from .frontend.control import cond, scan, while_loop
 from .frontend.devices import device
 from .frontend.dispatch import EAGER as _EAGER
+from .frontend.dispatch import with_out as _with_out
 from .frontend.functions import (
     arange,
     as_tensor,
@@ -103,6 +104,12 @@ _ELSEWHERE = {
     "ops": "frontend.library",
     "set_num_threads": "frontend.threads",
 }
+# Functions of several ops that take `out=`; single ops all do.
+_OUT = frozenset(
+    "absolute addcdiv addcmul addmm arccos arcsin arctan clamp clamp_max clamp_min clip diag div divide dot frac ger "
+    "greater greater_equal hstack less less_equal lerp masked_select max min mm multiply mv nan_to_num negative norm "
+    "not_equal scatter sgn sort std subtract topk true_divide var vstack where".split()
+)
 _FOLDERS = ("cli", "nn", "optim", "utils")
 
 
@@ -140,7 +147,7 @@ def _function(name: str) -> _Any:
     """A function of PyTorch's name: one of ours, or an op's entry."""
     found = _functions.FUNCTIONS.get(name) or _derived.FUNCTIONS.get(name)
     if found is not None:
-        return found
+        return _with_out(found) if name in _OUT else found
     if name.startswith("_") or _registry.find(f"ingot::{name}") is None:
         guess = "" if name.startswith("_") else _functions.close_match(name, __dir__())
         raise AttributeError(f"module 'ingot' has no attribute {name!r}{guess}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +27,7 @@ from .storage import storage_of
 from .tape import Plan, plan_of, record, record_binary, record_unary
 from .tensor_base import TENSORS, TensorBase, tensor_class, wrap
 
-__all__ = ["EAGER", "Eager", "apply", "entry", "execute", "link_view"]
+__all__ = ["EAGER", "Eager", "apply", "entry", "execute", "link_view", "with_out"]
 
 
 def apply(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
@@ -114,6 +115,8 @@ def link_view(output: Any, source: Any, op: Op | None, step: Any) -> None:
 _SCALARS: Final = {"int": "int", "size": "int", "float": "float", "bool": "bool", "str": "str"}
 _TEMPLATE: Final = """\
 def {name}({signature}):
+    if out is not None:
+        return _into(out, {name}, {inputs}, {attrs})
 {checks}    if _mode.tracer is not None:
         return _apply(_op, {inputs}, {attrs})
 {unwrap}{fast}    try:
@@ -213,7 +216,7 @@ def _make_entry(op: Op) -> Callable[..., Any]:
         "_IngotError": IngotError, "_explain": _explain, "_new": object.__new__, "_record": record,
         "_record_unary": record_unary, "_record_binary": record_binary, "_plans": _plans(op, len(names)), "_wrap": wrap,
         "_link_view": link_view, "_ufunc": ufunc, "_ndarray": np.ndarray, "_asarray": np.asarray,
-        "_Tensor": tensor_class(), "_quiet_set": arrays.quiet_set, "_quiet_reset": arrays.quiet_reset,
+        "_into": _into, "_Tensor": tensor_class(), "_quiet_set": arrays.quiet_set, "_quiet_reset": arrays.quiet_reset,
     }  # fmt: skip
     space |= {f"_p_{p.name}": p for p in schema.attributes} | {f"_d_{p.name}": p.default for p in schema.parameters}
     text = _TEMPLATE.format(**parts)
@@ -222,6 +225,33 @@ def _make_entry(op: Op) -> Callable[..., Any]:
     function.__doc__ = op.doc
     function.__module__ = "ingot"
     return function
+
+
+def _into(out: Any, function: Callable[..., Any], inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> Any:
+    """A call with `out=`: inputs by position, which they are in every signature, attributes by name."""
+    return into(out, function(*inputs, **attrs), function.__name__)
+
+
+def with_out(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of several ops with the argument `out=`."""
+
+    @wraps(function)
+    def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        found = function(*args, **kwargs)
+        return found if out is None else into(out, found, function.__name__)
+
+    return call
+
+
+def into(out: Any, found: Any, name: str) -> Any:
+    """Write a result, or several, into the tensors of `out=`; gives those."""
+    from .inplace import write_out
+
+    if not isinstance(found, tuple):
+        return write_out(out, found, name)
+    if not isinstance(out, (tuple, list)) or len(out) != len(found):
+        raise DTypeError(f"{name}: out= for {len(found)} results", expected="as many tensors", location=here())
+    return tuple([write_out(x, y, name) for x, y in zip(out, found, strict=True)])
 
 
 def _plans(op: Op, count: int) -> tuple[Plan | None, ...]:
@@ -239,7 +269,7 @@ def _signature(parameters: Sequence[Parameter]) -> str:
             parts.append("*")
             starred = True
         parts.append(p.name if p.default is REQUIRED else f"{p.name}=_d_{p.name}")
-    return ", ".join(parts)
+    return ", ".join([*parts, *([] if starred else ["*"]), "out=None"])
 
 
 def _check(p: Parameter) -> str:
@@ -269,8 +299,10 @@ def _variadic_entry(op: Op) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         if mode.tracer is not None and args and hasattr(args[0], "__ingot_joined__") and args[0].has_runs:
             return args[0].__ingot_joined__(op, *args[1:], **kwargs)
+        out = kwargs.pop("out", None)
         inputs, attrs = bind(args, kwargs)
-        return apply(op, inputs, attrs)
+        found = apply(op, inputs, attrs)
+        return found if out is None else into(out, found, op.short)
 
     call.__name__ = op.short
     call.__doc__ = op.doc

@@ -293,14 +293,14 @@ def show(tensor: Any) -> str:
 # --------------------------------------------------------------------------------------------------- overloads
 
 
-def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+def add(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
     """input + alpha * other."""
-    return EAGER.add(input, other if alpha == 1 else EAGER.mul(other, alpha))
+    return EAGER.add(input, other if alpha == 1 else EAGER.mul(other, alpha), out=out)
 
 
-def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+def sub(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
     """input - alpha * other."""
-    return EAGER.sub(input, other if alpha == 1 else EAGER.mul(other, alpha))
+    return EAGER.sub(input, other if alpha == 1 else EAGER.mul(other, alpha), out=out)
 
 
 def checked_dim(name: str, dim: int, ndim: int) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..ir import registry
 from ..ir.arrays import quiet
-from ..ir.errors import DTypeError, GradientError, ShapeError
+from ..ir.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from ..ir.families import single_ufunc
 from ..ir.locations import here
 from .dispatch import EAGER, entry
@@ -105,6 +105,38 @@ def _write(target: Tensor, array: Any) -> Tensor:
         ) from None
     storage_of(target).version += 1
     return target
+
+
+def write_out(out: Any, result: Any, name: str) -> Any:
+    """Let the tensor given as `out=` hold a result, in place. An empty one takes on the result's sizes.
+
+    Raises:
+        ArgumentError: for what is no tensor.
+        ShapeError: for a tensor of other sizes.
+        DTypeError: for a dtype that cannot hold the result.
+        GradientError: while gradients are recorded: what `out=` held before would be lost to them.
+    """
+    if not isinstance(out, TensorBase):
+        raise ArgumentError(f"{name}: out= is {out!r}", expected="a tensor", location=here())
+    target: Any = out
+    if target._node is not None or result._node is not None:
+        raise GradientError(
+            f"{name}: out= while a gradient is recorded",
+            location=here(),
+            advice="leave out= away, or compute under no_grad()",
+        )
+    _check_cast(target, result, name)
+    if tuple(target.shape) != tuple(result.shape):
+        if target._array.size or target._base is not None:
+            raise ShapeError(
+                f"{name}: out= has other sizes than the result",
+                expected=str(list(result.shape)),
+                found=str(list(target.shape)),
+                location=here(),
+            )
+        rebind(target, EAGER.cast(result, dtype=target.dtype) if result.dtype is not target.dtype else result)
+        return target
+    return assign(target, result)
 
 
 def rebind(target: Tensor, value: Tensor) -> None:

@@ -156,3 +156,42 @@ def test_a_capture_follows_writes_through_detached_views():
     assert w.tolist() == [1.0, 1.0]
     assert program(ingot.ones(2)).tolist() == [3.0, 2.0]
     assert program(ingot.ones(2)).tolist() == [5.0, 3.0]
+
+
+def test_out_takes_the_result_in_place():
+    x, y = ingot.tensor([1.0, 2.0, 3.0]), ingot.zeros(3)
+    assert ingot.add(x, x, out=y) is y and y.tolist() == [2.0, 4.0, 6.0]
+    whole = ingot.zeros(4)
+    ingot.mul(x, 2, out=whole[1:])
+    assert whole.tolist() == [0.0, 2.0, 4.0, 6.0]
+    empty = ingot.empty(0)
+    assert ingot.cat([x, x], out=empty) is empty and empty.shape == (6,)
+    values, places = ingot.empty(2), ingot.empty(2, dtype=ingot.int64)
+    assert ingot.topk(x, 2, out=(values, places))[0] is values and places.tolist() == [2, 1]
+    assert ingot.clamp(x, max=2.0, out=y).tolist() == [1.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("out", "error"),
+    [
+        (lambda: ingot.zeros(2), "ShapeError"),
+        (lambda: ingot.zeros(3, dtype=ingot.int64), "DTypeError"),
+        (lambda: np.zeros(3), "ArgumentError"),
+        (lambda: ingot.zeros(3, requires_grad=True), "GradientError"),
+    ],
+)
+def test_out_that_does_not_fit_is_refused(out, error):
+    with pytest.raises(IngotError) as found:
+        ingot.exp(ingot.ones(3), out=out())
+    assert type(found.value).__name__ == error and found.value.what.startswith("exp: ")
+
+
+def test_out_is_captured():
+    def program(x):
+        found = ingot.zeros(4)
+        ingot.add(x, 1, out=found[:3])
+        return found
+
+    traced = ingot.jit.trace(program, ingot.ones(3))
+    x = ingot.tensor([5.0, -1.0, 2.0])
+    assert traced(x).tolist() == program(x).tolist()
