@@ -356,8 +356,15 @@ def test_the_data_may_decide_a_size():
     program = trace(lambda x: x[x > 0] * 2, ingot.tensor([1.0, -1.0, 2.0]), dynamic_shapes={0: "n"})
     assert program(ingot.tensor([3.0, -1.0, -2.0, 4.0, 5.0])).tolist() == [6.0, 8.0, 10.0]
     assert program(ingot.tensor([-3.0])).tolist() == []
+
+
+def test_sizes_that_the_data_decide_are_checked_at_the_run():
+    program = trace(lambda x: x[x > 0] + x[x < 0], ingot.tensor([1.0, -1.0, 2.0, -2.0]), check=False)
+    assert program(ingot.tensor([5.0, -1.0, 7.0, -2.0])).tolist() == [4.0, 5.0]
+    with pytest.raises(AssertionError, match=r"captured for [\s\S]*x\[x > 0\] \+ x\[x < 0\]"):
+        program(ingot.tensor([5.0, 1.0, 7.0, -2.0]))
     with pytest.raises(CaptureError, match=r"a size that the data decides[\s\S]*ingot.where"):
-        trace(lambda x: x[x > 0] + x[x < 0], ingot.tensor([1.0, -1.0]))
+        trace(lambda x: x[x > 0] + ingot.ones(2), ingot.tensor([1.0, 2.0]))
 
 
 def test_pieces_of_a_dynamic_dimension():
