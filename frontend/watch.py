@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,13 @@ from ..ir.arrays import is_array
 from ..ir.errors import ArgumentError, UnsupportedError
 from ..ir.graph import Graph, Node, Value
 from ..ir.locations import Location, here
+from ..passes.loop_history import add_output
 from .tensor_base import wrap
 
 if TYPE_CHECKING:
     from .program import Program
 
-__all__ = ["WatchHandle", "Watches", "watch", "watched_graph", "watched_values"]
+__all__ = ["WatchHandle", "Watches", "watch", "watched_graph", "watched_names"]
 
 
 @dataclass(eq=False)
@@ -140,7 +141,7 @@ def watch(
 
     Raises:
         ArgumentError: for a place that the program does not have; the message lists close ones.
-        UnsupportedError: for values inside of a branch or a loop, of which there are none or many at each call.
+        UnsupportedError: for values inside of a loop, of which there are many at each call, or on one side of a branch.
 
     >>> import ingot
     >>> net = ingot.nn.Sequential(ingot.nn.Linear(2, 3), ingot.nn.ReLU())
@@ -151,8 +152,8 @@ def watch(
     True
     """
     name = program._entry_name(entry)
-    values = watched_values(program.record.graphs[name], where)
-    handle = WatchHandle(where, name, tuple(value.name for value in values), hook)
+    names = watched_names(program.record.graphs[name], where)
+    handle = WatchHandle(where, name, tuple(names), hook)
     program._watches.add(handle)
     return handle
 
@@ -160,8 +161,11 @@ def watch(
 # ----------------------------------------------------------------------------------------------------- what is meant
 
 
-def watched_values(graph: Graph, where: str) -> list[Value]:
-    """The values that come out of a module or a line, in the graph's order; see `watch` for errors."""
+def watched_names(graph: Graph, where: str) -> list[str]:
+    """The names of the values that come out of a module or a line, in the graph's order; see `watch` for errors.
+
+    What both sides of a branch compute there, as training and evaluation do, counts as one: `"name|other"`.
+    """
     nodes = [node for node in graph.nodes() if _is_at(node, where)]
     if not nodes:
         raise _unknown(graph, where)
@@ -169,12 +173,27 @@ def watched_values(graph: Graph, where: str) -> list[Value]:
     found = [value for node in nodes for value in node.outputs if _comes_out(value, inside)]
     reachable = [value for value in found if value.node is not None and value.node.block is graph.block]
     if found and not reachable:
+        if pairs := _on_both_sides(graph, found):
+            return [f"{a.name}|{b.name}" for a, b in pairs]
         raise UnsupportedError(
             f"watch: what {where!r} computes lies inside of a branch or a loop",
             location=found[0].node.location if found[0].node else None,
             advice="watch what comes out of the branch or the loop: its own line",
         )
-    return reachable
+    return [value.name for value in reachable]
+
+
+def _on_both_sides(graph: Graph, found: Sequence[Value]) -> list[tuple[Value, Value]]:
+    """Values inside of branches, each with its like on the other side; none where one side lacks it."""
+    sides: dict[Node, tuple[list[Value], list[Value]]] = {}
+    for value in found:
+        branch = value.block.parent
+        if branch is None or branch.op.name != "prim::If" or branch.block is not graph.block:
+            return []
+        sides.setdefault(branch, ([], []))[branch.blocks.index(value.block)].append(value)
+    if any([v.type for v in a] != [v.type for v in b] for a, b in sides.values()):
+        return []
+    return [pair for a, b in sides.values() for pair in zip(a, b, strict=True)]
 
 
 def _is_at(node: Node, where: str) -> bool:
@@ -241,6 +260,17 @@ def _unknown(graph: Graph, where: str) -> ArgumentError:
 def watched_graph(graph: Graph, names: Sequence[str]) -> Graph:
     """A copy of a graph that returns the named values, too, behind its own results."""
     found = graph.copy()
-    by_name = {value.name: value for node in found.block.nodes for value in node.outputs}
-    found.set_return([*found.outputs, *(by_name[name] for name in names)], dict(found.updates))
+    by_name = {value.name: value for node in found.nodes() for value in node.outputs}
+    watched = [by_name[name] if "|" not in name else _out_of_branch(by_name, name) for name in names]
+    found.set_return([*found.outputs, *watched], dict(found.updates))
     return found
+
+
+def _out_of_branch(by_name: Mapping[str, Value], name: str) -> Value:
+    """A further output of a branch, for what its sides have under two names."""
+    values = [by_name[part] for part in name.split("|")]
+    branch = values[0].block.parent
+    assert branch is not None
+    for value in values:
+        value.block.set_returns([*value.block.returns, value])
+    return add_output(branch, values[0].type, values[0].name, len(branch.outputs))

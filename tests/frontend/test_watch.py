@@ -132,7 +132,7 @@ def test_unknown_places_are_told_with_close_ones(program, x):
 
 
 def test_values_inside_of_a_branch_cannot_be_watched():
-    from ingot.frontend.watch import watched_values
+    from ingot.frontend.watch import watched_names
     from ingot.ir.parser import parse
 
     graph = parse("""
@@ -145,9 +145,9 @@ graph @f(%x : f32[2], %c : bool) -> (f32[2]):
       -> (%x)
   return (%y)
 """)
-    assert [v.name for v in watched_values(graph, "m.py:2")] == ["y"]
+    assert watched_names(graph, "m.py:2") == ["y"]
     with pytest.raises(UnsupportedError, match="inside of a branch or a loop"):
-        watched_values(graph, "inner")
+        watched_names(graph, "inner")
 
 
 def test_the_tree_of_modules(program):
@@ -173,3 +173,14 @@ def test_the_tree_of_a_loaded_program(program, tmp_path):
         (i.path, i.nodes, i.parameters) for i in program.modules
     ]
     assert "├─ encoder " in str(loaded)
+
+
+def test_a_module_of_a_program_with_two_modes_is_watched_in_both():
+    net = ingot.nn.Sequential(ingot.nn.Linear(2, 3), ingot.nn.Dropout(0.5))
+    program = ingot.jit.trace(net, ingot.ones(4, 2), modes=("train", "eval"))
+    x = ingot.randn(4, 2)
+    with program.watch("0") as linear:
+        program(x, training=True)
+        result = program(x, training=False)
+    assert len(linear.values) == 2 and ingot.equal(linear.values[0], linear.values[1])
+    assert ingot.equal(linear.last, result)
