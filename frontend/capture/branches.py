@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dis
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ...ir.block import Block
 from ...ir.errors import CaptureError, IngotError
-from ...ir.locations import Location, here
+from ...ir.locations import Location, here, is_internal, resolve
 from ...ir.sizes import Size, SizeExpr, SizeRelation, free_vars, var
 from ...ir.types import TensorType, Type
 from ..dispatch import EAGER
 from ..tensor_base import TensorBase
+from .change_line import line_of_change
 from .control_tape import record_control
-from .reach import Reach
+from .grown_list import Growths
+from .reach import Change, Reach
 from .regions import Region, discard
+from .sharing import base_of
 from .structured import (
     Cell,
     Leaves,
@@ -22,6 +27,7 @@ from .structured import (
     Unbound,
     Undefined,
     describe,
+    held,
     leaf_kind,
     leaf_type,
     leaf_value,
@@ -62,6 +68,7 @@ class _Side:
         self.block = block
         self.cells: dict[Any, Cell] = {}
         self.values: dict[Any, Any] = {}
+        self.changes: dict[Any, Change] = {}
         self.raised: Exception | None = None
         self.line: Location | None = None
 
@@ -145,39 +152,92 @@ class _Branch:
         """Run one side in a block of its own, note what it has changed, and undo that."""
         tracer, names = self.tracer, self.names
         side = _Side(Block(tracer.graph))
-        reach, before = Reach(self.functions), names.get()
+        reach, before, growths = Reach(self.functions), names.get(), Growths(tracer)
         try:
             with tracer.regions.enter(side.block, self._facts(number), conditional=True) as region:
                 try:
                     result = self.functions[number]()
                 except IngotError:
                     raise
+                except RecursionError as error:
+                    raise self._endless(error) from None
                 except Exception as error:
+                    if not _is_users(error):
+                        raise self._failed(error) from error
                     side.raised, side.line = error, _line_of(error)
                     return side
-                self._note(side, region, reach, result)
+                self._note(side, region, reach, growths, result, before)
         except BaseException:
             discard(side.block)
             raise
         finally:
             reach.restore()
             names.set(before)
+            growths.restore()
+        try:
+            for change in side.changes.values():
+                refuse_resizing(tracer, change, lambda change: self.line_of(number, change), appended=True)
+        except CaptureError:
+            discard(side.block)
+            raise
         return side
 
-    def _note(self, side: _Side, region: Region, reach: Reach, result: Any) -> None:
-        side.put(Cell(("result",), "the value", lambda: None, lambda value: setattr(self, "result", value)), result)
-        for cell in self.names.cells():
-            side.put(cell, settled(self.tracer, cell, cell.read(), self.location))
+    def _note(
+        self, side: _Side, region: Region, reach: Reach, growths: Growths, result: Any, before: tuple[Any, ...]
+    ) -> None:
+        whole = Cell(("result",), "the value", lambda: None, lambda value: setattr(self, "result", value))
+        side.put(whole, held(self.tracer, result, None, region))
+        for cell, old in zip(self.names.cells(), before, strict=True):
+            value = settled(self.tracer, cell, cell.read(), self.location)
+            side.put(cell, held(self.tracer, value, old, region))
         for change in reach.changes():
-            refuse_resizing(self.tracer, change, self.location, appended=True)
-            side.put(Cell(change.identity, change.path, change.read, change.write), change.after)
+            side.changes[change.identity] = change
+            cell = Cell(change.identity, change.path, change.read, change.write)
+            side.put(cell, held(self.tracer, change.after, change.before, region))
+        for growth, items in growths.changed():
+            side.put(
+                Cell(("grown", id(growth)), "a list", growth.get, growth.set), held(self.tracer, items, (), region)
+            )
         for base in region.changed.values():
             side.put(self._contents(base), stand_in(base))
+
+    def line_of(self, number: int, change: Change) -> Location | None:
+        """The user's line by which a side changes an object: found by running the side once more."""
+        tracer, block = self.tracer, Block(self.tracer.graph)
+        reach, before, growths = Reach(self.functions), self.names.get(), Growths(tracer)
+        try:
+            with tracer.regions.enter(block, self._facts(number), conditional=True):
+                return line_of_change(self.functions[number], change.read) or self.location
+        finally:
+            discard(block)
+            reach.restore()
+            self.names.set(before)
+            growths.restore()
+
+    def _endless(self, error: Exception) -> CaptureError:
+        """A function calls itself for as long as the data say."""
+        return CaptureError(
+            "a function calls itself as often as the data decide",
+            expected="as many calls as are known when the program is captured",
+            found="each call captures both sides of a branch, and one side calls again",
+            location=_line_of(error, repeated=True) or self.location,
+            context=self.tracer.context,
+            advice="write it as a loop: while condition: ...",
+        )
 
     def _contents(self, base: Any) -> Cell:
         """The elements of a tensor that is changed in place."""
         regions = self.tracer.regions
         return Cell(("tensor", id(base)), "a tensor", lambda: stand_in(base), lambda new: regions.change(base, new))
+
+    def _failed(self, error: Exception) -> CaptureError:
+        return CaptureError(
+            f"one side of a branch that the run decides cannot be captured: {type(error).__name__}: {error}",
+            expected="code that takes run-time values on both sides: both are captured, whichever the example takes",
+            location=_line_of(error) or self.location,
+            context=self.tracer.context,
+            advice="keep what needs plain Python values out of the branch",
+        )
 
     def _only(self, sides: Sequence[_Side], number: int) -> Any:
         """One side raises: where the program goes on, the other one was taken."""
@@ -208,6 +268,7 @@ class _Merge:
         self._kinds: list[str] = []
         self._sizes: dict[tuple[Size, Size], SizeExpr] = {}
         self._pairs: list[tuple[Any, Any]] = []
+        self._contents: list[bool] = []  # of the outputs, those that a tensor from outside takes over
         self._made: list[Any] = []
         # Where a side leaves a loop, or another one was left before, sizes may differ that grow in the loop.
         # The same holds where the inputs' sizes decide.
@@ -238,6 +299,19 @@ class _Merge:
         for kind, tensor, output in zip(self._kinds, results, node.outputs, strict=True):
             self._made.append(made_leaf(tracer, kind, tensor, output))
         record_control(tracer, node, self._made)
+        self._note_sharing()
+
+    def _note_sharing(self) -> None:
+        """Outputs may be tensors from outside of the branch, or one memory."""
+        sharing, location = self.tracer.regions.sharing, self.branch.location
+        visible = self.tracer.regions.visible
+        kept = [i for i, contents in enumerate(self._contents) if not contents]
+        for number in range(2):
+            handed_on = [self._pairs[i][number] for i in kept]
+            for i, given in zip(kept, handed_on, strict=True):
+                if isinstance(given, TensorBase) and visible(base_of(given)):
+                    sharing.perhaps(self._made[i], given, location)
+            sharing.among([self._made[i] for i in kept], handed_on, location)
 
     def _cell(self, cell: Cell) -> Callable[[], Any] | None:
         """A function for what a cell holds afterwards; None where it holds what it did."""
@@ -268,6 +342,7 @@ class _Merge:
         self.types.append(type_)
         self._kinds.append(str(leaf_kind(x)))
         self._pairs.append((x, y))
+        self._contents.append(cell.identity[0] == "tensor")
         return lambda: self._made[index]
 
     def _type(self, cell: Cell, x: Any, y: Any) -> Type:
@@ -296,7 +371,7 @@ class _Merge:
         if a == b and not inner:
             return a
         if not inner and not self._leaves:
-            return None
+            return a if self.tracer.taken_to_be_equal(a, b) else None
         if (a, b) not in self._sizes:  # what differs alike is equal
             self._sizes[a, b] = var(self.tracer.fresh_size("n", 2))
         return self._sizes[a, b]
@@ -345,17 +420,45 @@ class _Merge:
         return EAGER.full(sizes, 0, type_.dtype)
 
     def _refusal(self, cell: Cell, a: Any, b: Any) -> CaptureError:
-        location = self.branch.location
-        lines = [place_of(self.tracer, x, line, location) for x, line in zip((a, b), cell.lines, strict=True)]
-        shown = [describe(self.tracer, x) for x in (a, b)]
+        if cell.identity[0] == "grown":
+            return self._uneven()
+        location, context = self.branch.location, self.tracer.context
+        changes = [side.changes.get(cell.identity) for side in self.sides]
+        places = [None if x is None else self.branch.line_of(i, x) for i, x in enumerate(changes)]
+        changed = next((place for place in places if place is not None), location)
+        shown = []
+        for x, line, place in zip((a, b), cell.lines, places, strict=True):
+            where = str(place) if place is not None else place_of(self.tracer, x, line, location)
+            shown.append(describe(self.tracer, x) + ("" if isinstance(x, Unbound) else f" at {where}"))
         name = "the value that is returned" if cell.is_own else cell.name
+        if cell.identity[0] == "place" and (isinstance(a, Unbound) or isinstance(b, Unbound)):
+            return CaptureError(
+                f"{name} is set on one side alone of a branch that the run decides",
+                expected="the same elements and attributes on both sides",
+                found=f"{shown[0]} on the one side, {shown[1]} on the other",
+                location=changed,
+                context=context,
+                advice="set it on both sides, or before the branch; append to a list on both sides",
+            )
+        is_python = not (isinstance(a, TensorBase) or isinstance(b, TensorBase)) and None in map(leaf_kind, (a, b))
         return CaptureError(
-            f"{name} differs in type between the sides of a branch that the run decides",
-            expected="the same type, with the same sizes, on both sides",
-            found=f"{shown[0]} at {lines[0]}, and {shown[1]} at {lines[1]}",
-            location=location,
-            context=self.tracer.context,
+            f"{name} differs{'' if is_python else ' in type'} between the sides of a branch that the run decides",
+            expected="tensors and numbers, of the same types and sizes on both sides",
+            found=f"{shown[0]}, and {shown[1]}",
+            location=changed,
+            context=context,
             advice="make both the same: cast, pad or expand one of them, or keep it out of the branch",
+        )
+
+    def _uneven(self) -> CaptureError:
+        """One side appends more than the other to a list that grows in a loop."""
+        grown = self.tracer.lists_growing
+        return CaptureError(
+            "append() in a branch that the run decides changes the length of a list",
+            expected="as many elements on both sides",
+            location=grown.last_append or self.branch.location,
+            context=self.tracer.context,
+            advice="append in both branches, or keep the elements in a tensor with a mask",
         )
 
 
@@ -372,15 +475,30 @@ def _checks(block: Block) -> bool:
     return any(node.op.name == "prim::Assert" for node in block.walk())
 
 
-def _line_of(error: Exception) -> Location | None:
-    """The user's line that raised an error."""
-    from ...ir.locations import is_internal, resolve
+def _is_users(error: Exception) -> bool:
+    """Whether the user's code raises an error on purpose, or Python does for reasons that no run-time value has."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if isinstance(error, AssertionError) or trace is None:
+        return True
+    code = trace.tb_frame.f_code
+    if is_internal(code.co_filename):
+        return False
+    if not isinstance(error, (TypeError, AttributeError)):
+        return True
+    return any(i.opname == "RAISE_VARARGS" and i.offset == trace.tb_lasti for i in dis.get_instructions(code))
 
-    found = None
+
+def _line_of(error: Exception, repeated: bool = False) -> Location | None:
+    """The user's line that raised an error, or the one that is there most often."""
+    marks = []
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
         if not is_internal(code.co_filename):
-            found = resolve((code, trace.tb_lasti))
+            marks.append((code, trace.tb_lasti))
         trace = trace.tb_next
-    return found
+    if not marks:
+        return None
+    return resolve(Counter(marks).most_common(1)[0][0] if repeated else marks[-1])

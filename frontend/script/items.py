@@ -67,7 +67,7 @@ def items_of(value: Any) -> Items | None:
         count = value.shape[0]  # type: ignore[attr-defined]
         return _rows(value, count) if isinstance(count, SymInt) else None
     if isinstance(value, SymList) and value.has_runs:
-        parts = [_rows(x.tensor, x.size) if isinstance(x, Run) else _single(x) for x in value.segments()]
+        parts = [Items(x.size, x.element) if isinstance(x, Run) else _single(x) for x in value.segments()]
         return parts[0] if len(parts) == 1 else _Parts(parts, value.length())
     return None
 

@@ -14,9 +14,9 @@ from ...ir.errors import CaptureError
 from ...ir.locations import here
 from ..capture.branches import branch
 from ..capture.decisions import truth
-from ..capture.grown_list import SymList
+from ..capture.grown_list import Run, SymList
 from ..capture.loops import loop
-from ..capture.structured import Leaves, Names, Unbound
+from ..capture.structured import Leaves, Names, Unbound, leaf_kind
 from ..capture.symbols import Symbol, SymBool
 from ..capture.symint import SymInt
 from ..dispatch import EAGER
@@ -147,6 +147,8 @@ def compare(left: Any, others: tuple[tuple[str, Callable[[], Any]], ...]) -> Any
 
 def contains(container: Any, value: Any) -> Any:
     """`value in container`."""
+    if isinstance(container, SymList) and container.has_runs:
+        return container.contains(value)
     if isinstance(container, (list, tuple)) and any(map(_is_symbolic, (value, *container))):
         return or_(*[lambda item=item: value == item for item in container], lambda: False)
     return value in container
@@ -256,14 +258,19 @@ def list_(items: Any) -> SymList:
 
 def list_comp(iterable: Any, element: Callable[[Any], Any]) -> Any:
     """`[element(item) for item in iterable]`."""
-    from ..capture.grown_list import Run
-
     items = items_of(iterable)
     if items is None:
         return SymList([element(item) for item in iterable])
     found = SymList()
     for part in items.parts():
-        stacked = loop(mode.tracer, _over(part, element), count=part.count, functions=(element,))
+        kinds: list[str | None] = []
+
+        def step(i: Any, part: Items = part, kinds: list[str | None] = kinds) -> Any:
+            value = element(part.at(i))
+            kinds.append(leaf_kind(value))
+            return value
+
+        stacked = loop(mode.tracer, step, count=part.count, functions=(element,))
         if not isinstance(Leaves(stacked).shape, str):
             raise CaptureError(
                 "a list comprehension over a length that the run decides makes more than one value an element",
@@ -272,9 +279,5 @@ def list_comp(iterable: Any, element: Callable[[Any], Any]) -> Any:
                 context=mode.tracer.context,
                 advice="write one comprehension for each",
             )
-        found.take(Run(stacked))
+        found.take(Run(stacked, str(kinds[-1]), here()))
     return found
-
-
-def _over(items: Items, element: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda i: element(items.at(i))

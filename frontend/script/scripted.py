@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -22,13 +23,19 @@ from ...ir.sizes import SizeExpr, bounds, evaluate, free_vars
 from ...ir.types import TensorType
 from ..mode import mode
 from ..module import Module
-from ..tensor_base import wrap
+from ..tensor_base import TensorBase, wrap
 from .callees import scripted
+from .numbers import Chosen, NumberArguments, WithNumbers
 from .rewrite import CannotConvert, convert
+
+if TYPE_CHECKING:
+    from ..compile import Compiled
 
 __all__ = ["Scripted", "script"]
 
-_EXAMPLE_SIZE = 3
+_EXAMPLE_SIZE: Final = 3
+_MOST_VARIANTS: Final = 16
+_QUOTED: Final = re.compile(r"'([^']+)'|\"([^\"]+)\"")
 
 
 class Scripted:
@@ -39,14 +46,14 @@ class Scripted:
     """
 
     def __init__(self, original: Any, example_inputs: Any = None, example_kwarg_inputs: Any = None) -> None:
-        from ..compile import Compiled
-
         if not isinstance(original, Module):
             functools.update_wrapper(self, original, updated=())
         self.original = original
         self.example_inputs = example_inputs
         self.example_kwarg_inputs = example_kwarg_inputs
-        self._compiled = Compiled(self, dynamic=True, fallback=False, max_variants=16, backend="numpy", script=False)
+        self._numbers = NumberArguments(original)
+        self._compiled: dict[Chosen, tuple[WithNumbers, Compiled]] = {}
+        self._first: tuple[tuple[Any, ...], dict[str, Any]] | None = None
 
     __ingot_scripted__ = True
 
@@ -57,7 +64,33 @@ class Scripted:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if mode.tracer is not None:
             return scripted(self.original)(*args, **kwargs)
-        return self._compiled(*args, **kwargs)
+        if mode.plain:
+            return self.original(*args, **kwargs)
+        if self._first is None:
+            self._first = _kept(args), _kept(kwargs)
+        chosen = self._numbers.chosen(args, kwargs)
+        if chosen:
+            try:
+                return self._call(chosen, args, kwargs)
+            except CaptureError:
+                self._numbers.constant = True  # perhaps it is the numbers; if not, the same error comes again
+        return self._call(frozenset(), args, kwargs)
+
+    def _call(self, chosen: Chosen, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        found = self._compiled.get(chosen)
+        if found is None:
+            from ..compile import Compiled
+
+            entry = WithNumbers(self, self.original, chosen)
+            compiled = Compiled(
+                entry, dynamic=True, fallback=False, max_variants=_MOST_VARIANTS, backend="numpy", script=False
+            )
+            found = self._compiled[chosen] = entry, compiled
+        entry, compiled = found
+        if not chosen:
+            return compiled(*args, **kwargs)
+        packed, named = entry.packed(args, kwargs)
+        return compiled(*packed, **named)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """A method: one scripted function for each object, kept with it."""
@@ -79,30 +112,49 @@ class Scripted:
 
     def explain(self) -> str:
         """The variants that calls have made, and why; see `ingot.compile`."""
-        return self._compiled.explain()
+        return "\n\n".join(compiled.explain() for _, compiled in self._compiled.values())
 
     def program(self, example_inputs: Any = None, **options: Any) -> Any:
         """The callable as a `Program`, for any sizes, with state of its own.
 
         Args:
-            example_inputs: as in `jit.trace`. By default those that `jit.script` was given; else they are made up from
-                annotations: a parameter's type as text, such as `x: "f32[batch, 784]"`, or a number.
+            example_inputs: as in `jit.trace`. By default those that `jit.script` was given, else those of the first
+                call; else they are made up from annotations: each parameter's type as text, `x: "f32[batch, 784]"`.
             options: as `jit.trace` takes them.
 
         Raises:
-            ArgumentError: when there are neither example inputs nor annotations that tell the types.
+            ArgumentError: when there are neither example inputs, nor a call, nor annotations that tell the types.
         """
         from ..capture.trace import trace
 
         given = self.example_inputs if example_inputs is None else example_inputs
         if self.example_kwarg_inputs is not None:
             options.setdefault("example_kwarg_inputs", self.example_kwarg_inputs)
+        if given is None and self.example_kwarg_inputs is None and self._first is not None:
+            return self._as_first_called(options)
         if given is None and self.example_kwarg_inputs is None:
             given, shapes = _made_up(self.original)
             options.setdefault("dynamic_shapes", shapes)
         elif "dynamic_shapes" not in options:
             options |= {"dynamic_shapes": "all", "specialize_ok": True}
         return trace(self, () if given is None else given, **options)
+
+    def _as_first_called(self, options: dict[str, Any]) -> Any:
+        from ..capture.parameters import runtime
+        from ..capture.trace import trace
+
+        assert self._first is not None
+        args, kwargs = self._first
+        options = {"dynamic_shapes": "all", "specialize_ok": True, **options}
+        chosen = self._numbers.chosen(args, kwargs)
+        if chosen:
+            numbers = [runtime(x) if i in chosen else x for i, x in enumerate(args)]
+            named = {key: runtime(x) if key in chosen else x for key, x in kwargs.items()}
+            try:
+                return trace(self, tuple(numbers), example_kwarg_inputs=named, **options)
+            except CaptureError:
+                self._numbers.constant = True
+        return trace(self, args, example_kwarg_inputs=kwargs, **options)
 
     @property
     def graph(self) -> Any:
@@ -179,6 +231,17 @@ def _check_source(obj: Any) -> None:
         raise CaptureError(f"script: {error}", location=here()) from None
 
 
+def _kept(value: Any) -> Any:
+    """A copy of arguments, for the example that a saved program begins with."""
+    if isinstance(value, TensorBase):
+        return value.detach().clone()  # type: ignore[attr-defined]
+    if isinstance(value, dict):
+        return {key: _kept(x) for key, x in value.items()}
+    if type(value) in (tuple, list):
+        return type(value)(_kept(x) for x in value)
+    return value
+
+
 # ------------------------------------------------------------------------------------------------------- annotations
 
 
@@ -199,7 +262,7 @@ def _made_up(obj: Any) -> tuple[tuple[Any, ...], dict[str, dict[int, Any]]]:
                 expected=f'{name}: "f32[batch, 784]", or example_inputs=',
                 found=f"annotation {parameter.annotation!r}",
                 location=here(),
-                advice="call it once before saving does not tell sizes and dtypes that are to vary: give an example",
+                advice="or call it once before",
             )
         names = {n for size in type_.sizes if isinstance(size, SizeExpr) for n in free_vars(size)}
         hints = {n: _EXAMPLE_SIZE + i for i, n in enumerate(sorted(names))}
@@ -217,9 +280,10 @@ def _bounds(size: SizeExpr) -> tuple[int, int | None]:
 
 
 def _tensor_type(annotation: Any) -> TensorType | None:
-    texts = (
-        [annotation] if isinstance(annotation, str) else [x for x in typing.get_args(annotation) if isinstance(x, str)]
-    )
+    """The tensor type that an annotation says as text: `"f32[B, 4]"`, or within `Annotated[Tensor, "f32[B, 4]"]`."""
+    texts = [x for x in typing.get_args(annotation) if isinstance(x, str)]
+    if isinstance(annotation, str):  # as text itself, where annotations are not evaluated
+        texts = [annotation, *(a or b for a, b in _QUOTED.findall(annotation))]
     for text in texts:
         written = text.strip("'\"")
         try:

@@ -1,0 +1,134 @@
+# ruff: noqa: F821, UP037  (types of tensors stand in annotations as text)
+"""`jit.script` as its users meet it: calls, numbers among the arguments, saving, methods, errors."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import ingot
+import pytest
+from ingot.ir.errors import ArgumentError, AssertError, CaptureError
+
+
+@ingot.jit.script
+def halved(x, n: int):
+    for i in range(n):
+        x = x * 0.5 + i
+    return x
+
+
+@ingot.jit.script
+def signed(x: "f32[batch, 2]"):
+    if x.sum() > 0:
+        return x * 2
+    return -x
+
+
+@ingot.jit.script
+def annotated(x: Annotated[ingot.Tensor, "f32[batch, 2]"]):
+    return x + 1 if x.max() > 1 else x - 1
+
+
+def plain_halved(x, n):
+    return halved.original(x, n)
+
+
+def test_an_annotated_number_is_given_at_each_call():
+    for n in range(20):
+        x = ingot.randn(3)
+        assert ingot.allclose(halved(x, n), plain_halved(x, n))
+    assert halved.explain().startswith("halved: 1 variant of")
+
+
+def test_a_number_without_annotation_is_given_at_each_call_from_its_second_value_on():
+    @ingot.jit.script
+    def scaled(x, factor):
+        return x * factor
+
+    for factor in (1.5, 2.5, -1.0, 0.25):
+        assert scaled(ingot.ones(2), factor).tolist() == [factor] * 2
+    assert scaled.explain().count("variant of") == 2
+
+
+def test_a_number_that_has_to_be_known_is_a_constant():
+    @ingot.jit.script
+    def summed(x, dim: int):
+        return x.sum(dim=list(range(4))[dim])
+
+    x = ingot.arange(6).reshape(2, 3).float()
+    assert summed(x, 0).tolist() == [3.0, 5.0, 7.0]
+    assert summed(x, 1).tolist() == [3.0, 12.0]
+
+
+def test_saving_without_a_call_takes_sizes_from_annotations(tmp_path):
+    for scripted in (signed, annotated):
+        scripted.save(tmp_path / "program.ingot")
+        program = ingot.jit.load(tmp_path / "program.ingot")
+        for rows in (1, 4):
+            for x in (ingot.ones(rows, 2) * 3, -ingot.ones(rows, 2)):
+                assert ingot.equal(program(x), scripted.original(x))
+
+
+def test_saving_after_a_call_takes_its_arguments_for_an_example(tmp_path):
+    @ingot.jit.script
+    def repeated(x, n: int):
+        while n > 0:
+            x = x + n
+            n -= 1
+        return x
+
+    with pytest.raises(ArgumentError, match=r"parameter 'x' does not say[\s\S]*call it once before"):
+        repeated.save(tmp_path / "program.ingot")
+    repeated(ingot.ones(2), 3)
+    repeated.save(tmp_path / "program.ingot")
+    program = ingot.jit.load(tmp_path / "program.ingot")
+    assert program(ingot.zeros(5), 4).tolist() == [10.0] * 5
+
+
+def test_a_module_shares_its_state_with_the_scripted_one():
+    class Counter(ingot.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("count", ingot.tensor(0))
+
+        def forward(self, x):
+            if x.sum() > 0:
+                self.count += 1
+            return x * self.count
+
+    module = Counter()
+    scripted = ingot.jit.script(module)
+    assert scripted(ingot.ones(2)).tolist() == [1.0, 1.0]
+    assert scripted(-ingot.ones(2)).tolist() == [-1.0, -1.0]
+    assert module(ingot.ones(2)).tolist() == [2.0, 2.0] and scripted.count.item() == 2
+
+
+def test_methods_are_scripted_for_each_object():
+    class Scale:
+        def __init__(self, factor):
+            self.factor = factor
+
+        @ingot.jit.script
+        def apply(self, x):
+            return x * self.factor if x.sum() > 0 else x
+
+    assert Scale(2.0).apply(ingot.ones(2)).tolist() == [2.0, 2.0]
+    assert Scale(3.0).apply(ingot.ones(2)).tolist() == [3.0, 3.0]
+
+
+def test_what_the_user_raises_is_raised_where_it_was():
+    @ingot.jit.script
+    def checked(x):
+        if x.min() < 0:
+            raise ValueError("negative")
+        return x.sqrt()
+
+    assert checked(ingot.ones(2)).tolist() == [1.0, 1.0]
+    with pytest.raises(AssertError, match=r"ValueError: negative[\s\S]*raise ValueError"):
+        checked(-ingot.ones(2))
+
+
+@pytest.mark.parametrize("obj", [len, 3, (x for x in ())])
+def test_what_has_no_source_is_refused(obj):
+    with pytest.raises((CaptureError, ArgumentError), match="script"):
+        ingot.jit.script(obj)
