@@ -113,4 +113,6 @@ class enable_grad(_Switch):
 
 def is_grad_enabled() -> bool:
     """Whether operations are being recorded."""
+    if mode.tracer is not None:
+        mode.tracer.ledger.read("grad", "whether gradients are recorded", mode.grad)
     return mode.grad

@@ -29,6 +29,7 @@ _NUMBERS: Final[dict[str, tuple[type, ...]]] = {
     "float": (int, float, np.integer, np.floating),
     "bool": (bool, np.bool_),
 }
+_LEAF: Final = {"kind": "leaf"}
 _MADE: Final[dict[str, Callable[[Any], Any]]] = {"int": int, "float": float, "bool": bool}
 
 
@@ -38,9 +39,12 @@ class Caller:
     Args:
         signature: what it takes and gives.
         types: the user's classes for the records in it.
+
+    Attributes:
+        plain: whether it takes tensors alone, one by one, and changes none of them.
     """
 
-    __slots__ = ("_count", "_numbers", "_plain", "_plain_result", "_types", "signature")
+    __slots__ = ("_count", "_numbers", "_plain_result", "_types", "plain", "signature")
 
     def __init__(self, signature: Signature, types: Types) -> None:
         self.signature = signature
@@ -48,10 +52,9 @@ class Caller:
         trees = list(leaf_trees(signature.result))
         self._count = len(trees)
         self._numbers = [(i, tree["type"]) for i, tree in enumerate(trees) if tree["kind"] == "number"]
-        changes = signature.writes or signature.copies
-        self._plain = not changes and all(tree == {"kind": "leaf"} for tree in signature.arguments)
-        self._plain = self._plain and not any(signature.kinds)
         self._plain_result = not signature.writes and not signature.after
+        changes = signature.copies or not self._plain_result
+        self.plain = not changes and all(tree == _LEAF for tree in signature.arguments) and not any(signature.kinds)
 
     # -- arguments
 
@@ -62,7 +65,7 @@ class Caller:
             ArgumentError: for a missing or unknown argument, one of another structure, a constant of another value, or
                 arguments that share memory where the program changes one of them.
         """
-        plain = self._plain and not kwargs and len(args) == len(self.signature.parameters)
+        plain = self.plain and not kwargs and len(args) == len(self.signature.parameters)
         if plain and all(isinstance(x, TensorBase) or is_array(x) for x in args):
             return list(args)
         found: list[Any] = []
@@ -148,6 +151,27 @@ class Caller:
             for i, new in zip(self.signature.writes, found[self._count :], strict=False):
                 _write(leaves[i], new)
         return unflatten(self.signature.result, found[: self._count], self._types)
+
+    def quick_result(self) -> Callable[[Sequence[Any], Sequence[Any]], Any]:
+        """`result` for a plain caller: a function that does not go through the tree where that is flat."""
+        tree, result = self.signature.result, self.result
+        if tree == _LEAF:
+
+            def single(leaves: Sequence[Any], outputs: Sequence[Any]) -> Any:
+                found = outputs[0]
+                return wrap(found) if found.__class__ is np.ndarray else result(leaves, outputs)
+
+            return single
+        if tree["kind"] != "tuple" or any(item != _LEAF for item in tree["items"]):
+            return result
+
+        def several(leaves: Sequence[Any], outputs: Sequence[Any]) -> Any:
+            for found in outputs:
+                if found.__class__ is not np.ndarray:
+                    return result(leaves, outputs)
+            return tuple([wrap(found) for found in outputs])
+
+        return several
 
     def write_containers(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], leaves: Sequence[Any], outputs: Sequence[Any]

@@ -68,7 +68,7 @@ class Compiled:
         return self.original
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if mode.tracer is not None:  # within another capture, it is a part of that
+        if mode.tracer is not None or mode.plain:  # within another capture, it is a part of that
             return self.original(*args, **kwargs)
         given = arguments_of(args, kwargs)
         found = self._find(given)

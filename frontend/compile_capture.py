@@ -17,31 +17,24 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.algebra import type_of
 from ..ir.builder import Builder
 from ..ir.errors import CaptureError, IngotError
 from ..ir.gc_pause import paused_gc
 from ..ir.graph import Graph
 from ..ir.insertion import InsertionPoint
-from ..ir.locations import here, is_internal
-from ..ir.node import Value
 from ..ir.sizes import Size
 from ..ir.types import TensorType
 from ..ir.verifier import verify
-from .capture.gradients import Gradients
-from .capture.ledger import CaptureLedger
 from .capture.symbols import Symbol
 from .capture.symint import SymInt
-from .capture.tracer import Tracer
 from .compile_arguments import Arguments, names_of, rebuilt
 from .compile_effects import Effects, Recipe, recipe_of
 from .compile_guards import Guards
 from .compile_reach import Place, Reach, read
-from .indexing import replay
+from .compile_tracer import LiveTracer
 from .mode import mode
 from .module import Module
 from .script.callees import scripted
-from .storage import storage_of
 from .tape import Leaf, TapeNode
 from .tape import grad as gradients_of
 from .tensor_base import TensorBase, wrap
@@ -89,126 +82,6 @@ class Captured:
     optimizers: list[Any]
     seeds: list[int] = field(default_factory=list)
     wanted: list[tuple[str, int]] = field(default_factory=list)
-
-
-class LiveGradients(Gradients):
-    """The `.grad` of tensors where they stand: found as they are, and left where the run leaves them."""
-
-    def __init__(self, tracer: Any) -> None:
-        super().__init__(tracer)
-        self.depends: dict[int, tuple[Any, Any]] = {}  # tensors whose first gradient the run has seen, with it
-
-    def found(self, tensor: Any) -> None:
-        """The program looks at a gradient."""
-        if id(tensor) not in self._before and id(tensor) not in self.depends:
-            self.depends[id(tensor)] = (tensor, tensor._grad)
-
-    def arriving(self, tensor: Any, gradient: Any) -> Any:
-        self.found(tensor)
-        self.keep(tensor)
-        return gradient
-
-    def settle(self) -> None:
-        """What is left stays; there is nothing to put anywhere."""
-
-    def release(self) -> None:
-        """Let go of every tensor."""
-        self._before.clear()
-        self.depends.clear()
-
-    def left(self) -> list[tuple[Any, Any]]:
-        """Tensors whose gradient is another one now, with it."""
-        return [(tensor, tensor._grad) for tensor, old, _ in self._before.values() if tensor._grad is not old]
-
-
-class LiveLedger(CaptureLedger):
-    """What the program reads of tensors: all but their layout is part of a variant's signature."""
-
-    def read(self, kind: str, what: str, value: Any) -> None:
-        if kind == "layout" and not is_internal(sys._getframe(2).f_code.co_filename):
-            raise CaptureError(
-                f"the function reads how a tensor lies in memory: {what}",
-                location=here(),
-                advice="use contiguous(), or read it outside of the compiled function",
-            )
-        super().read(kind, what, value)
-
-
-class LiveTracer(Tracer):
-    """A tracer whose state are the tensors themselves.
-
-    Args:
-        labels: names for tensors that are watched, by their `id`.
-    """
-
-    def __init__(self, name: str, labels: dict[int, str]) -> None:
-        super().__init__(name, {})
-        self.labels = labels
-        self.ledger = LiveLedger(self)
-        self.live = LiveGradients(self)
-        self._grads = self.live
-        self.unknown: list[tuple[str, Any]] = []
-        self.nodes: dict[int, tuple[Any, Any]] = {}
-        self.versions: list[tuple[Any, int]] = []
-
-    def _external(self, tensor: Any) -> Value:
-        if tensor._base is not None:
-            view = replay(tensor._base, tensor._chain)
-            self.value_of(view)
-            self.adopt(tensor, view._trace)
-            return view._trace[1]
-        label = self.labels.get(id(tensor))
-        key = self._free(label or f"tensor.{len(self.unknown)}")
-        value = self.graph.add_state(key, type_of(tensor._array))
-        self._externals[id(tensor)] = (key, tensor, value)
-        self.state[key] = (tensor, value)
-        self.nodes[id(tensor)] = (tensor, tensor._node)
-        storage = storage_of(tensor)
-        self.versions.append((storage, storage.version))
-        if label is None:
-            self.unknown.append((key, tensor))
-        self.adopt(tensor, (self, value, label is None))
-        return value
-
-    def _free(self, wanted: str) -> str:
-        key, number = wanted, 1
-        while key in self.graph.state:
-            key, number = f"{wanted}.{number}", number + 1
-        return key
-
-    def label(self, tensor: Any) -> str:
-        """A tensor's path, for people."""
-        return self.labels.get(id(tensor), "a tensor")
-
-    def restore(self) -> None:
-        super().restore()
-        for tensor, node in self.nodes.values():
-            tensor._node = node
-        for storage, version in self.versions:
-            storage.version = version
-
-    def release(self) -> None:
-        """Let go of every tensor."""
-        for held in (self._externals, self.state, self._snapshots, self.nodes, self._touched, self._written):
-            held.clear()
-        self.live.release()
-
-    def close(self, outputs: Sequence[Any]) -> None:
-        """The graph's results, and what its state is at the end."""
-        results = [self.value_of(x) for x in outputs]
-        self._refuse_shared_memory()
-        for tensor, node in self.nodes.values():
-            if tensor._node is not node:
-                tensor._node = node
-                raise CaptureError(
-                    f"the function changes what {self.label(tensor)} is computed from, or its requires_grad",
-                    location=here(),
-                    context=self.context,
-                    advice="do it outside of the compiled function, or detach() what is assigned",
-                )
-        now = {key: self.value_of(tensor) for key, (tensor, _) in self.state.items()}
-        updates = {key: value for key, value in now.items() if value is not self.state[key][1]}
-        self.graph.set_return(results, updates)
 
 
 def capture(
@@ -427,7 +300,8 @@ class _Capture:
     def _check_numbers(self) -> None:
         """A run-time number that the run has replaced would have to be computed by the graph."""
         for place in self.number_places:
-            if read(place)._array is None or not self.tracer.is_traced(read(place)):
+            now = read(place)
+            if not isinstance(now, TensorBase) or now._trace is None or now._trace[1] not in self.tracer.graph.inputs:
                 raise CaptureError(f"the function changes {place.path}", context=self.tracer.context)
             place.owner[place.key] = place.value
 
@@ -475,7 +349,7 @@ class _Capture:
                         if key in before and before[key] is value:
                             continue
                         if key not in before:
-                            self.guards.absent(f"{path}.{key}", table, key)
+                            self.guards.absent(f"{path}.{key}".lstrip("."), table, key)
                         effects.entries.append((table, key, recipe_of(value, is_leaf, place_of, keep)))
             except IngotError as error:
                 raise CaptureError(

@@ -94,6 +94,9 @@ class Effects:
     gradients: list[tuple[tuple[str, int], Recipe]] = field(default_factory=list)
     written: list[int] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        return bool(self.entries or self.lists or self.deleted or self.gradients)
+
     def apply(self, made: Sequence[Any], leaves: Sequence[Any], slots: Sequence[Any]) -> None:
         """Do it all."""
         for (kind, number), recipe in self.gradients:

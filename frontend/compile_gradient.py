@@ -16,6 +16,7 @@ from ..ir.errors import GradientError
 from ..ir.graph import Graph, Node, Value
 from ..ir.locations import here
 from ..passes import run_pipeline
+from ..passes.two_ways import Joint, Split
 from .mode import mode
 from .tape import CustomNode, SavedTensor
 from .tensor_base import wrap
@@ -29,7 +30,7 @@ class Cut:
 
     Attributes:
         forward: gives the results, then what the backward part reads.
-        backward: from the gradients of the results and what it reads to the gradients of what was given.
+        backward: from what it reads and the gradients of the results to the gradients of what was given.
         inputs: positions of the forward graph's inputs that the backward part reads.
         state: keys of its state that the backward part reads.
         made: how many values are handed over beyond these.
@@ -50,17 +51,20 @@ def cut(graph: Graph, results: int, seeds: int) -> Cut:
         seeds: how many of its last inputs are the gradients of results.
     """
     run_pipeline(graph, "fold,canonicalize{inference=true},share,cse,dce")
-    inputs, outputs = list(graph.inputs), list(graph.outputs)
+    inputs, outputs, updates = list(graph.inputs), list(graph.outputs), graph.updates
     given = inputs[: len(inputs) - seeds]
     late = _dependent(graph, inputs[len(given) :])
-    crossing = [v for v in _before(graph, given, late) if _is_read(v, late, outputs[results:])]
-    kept_inputs = [i for i, v in enumerate(given) if v in crossing]
-    kept_state = [k for k, v in graph.state.items() if v in crossing and k not in graph.updates]
-    direct = {given[i] for i in kept_inputs} | {graph.state[k] for k in kept_state}
-    made = [v for v in crossing if v not in direct]
-    order = [*(given[i] for i in kept_inputs), *(graph.state[k] for k in kept_state), *made]
-    backward = _backward(graph, order, late, results, seeds)
-    graph.set_return([*outputs[:results], *made], graph.updates)
+    way_there = {node for node in graph.block.nodes if node not in late}
+    split = Split(graph, Joint(results, len(given), way_there, (), (), [True] * (len(outputs) - results)))
+    kept_inputs = [i for i, value in enumerate(given) if value in split.taken]
+    kept_state = [key for key, value in graph.state.items() if value in split.taken and key not in updates]
+    direct = [*(given[i] for i in kept_inputs), *(graph.state[key] for key in kept_state)]
+    known = set(direct)
+    made = [value for value in split.taken if value not in known]
+    split.taken = [*direct, *made]
+    backward = split.backward()
+    made += split.carriers
+    graph.set_return([*outputs[:results], *made], updates)
     run_pipeline(graph, "dce")
     for value in inputs[len(given) :]:
         graph.remove_input(value)
@@ -80,48 +84,6 @@ def _dependent(graph: Graph, seeds: Sequence[Value]) -> set[Node]:
             waiting += [output for output in node.outputs if output not in values]
             values.update(node.outputs)
     return found
-
-
-def _before(graph: Graph, given: Sequence[Value], late: set[Node]) -> list[Value]:
-    """What there is in front of the cut, but what both parts can have for themselves."""
-    found = [*given, *graph.state.values()]
-    for node in graph.block.nodes:
-        if node not in late and (node.inputs or node.blocks or node.op.random):
-            found += node.outputs
-    return found
-
-
-def _is_read(value: Value, late: set[Node], gradients: Sequence[Value]) -> bool:
-    if value in gradients:
-        return True
-    for use in value.walk_uses():
-        node: Node | None = use.node
-        while node is not None and node not in late:
-            node = node.block.parent if node.block is not None else None
-        if node is not None:
-            return True
-    return False
-
-
-def _backward(graph: Graph, order: Sequence[Value], late: set[Node], results: int, seeds: int) -> Graph:
-    new = graph.copy()
-    partner = {id(a): b for a, b in zip(graph.inputs, new.inputs, strict=True)}
-    partner |= {id(value): new.state[key] for key, value in graph.state.items()}
-    for a, b in zip(graph.block.nodes, new.block.nodes, strict=True):
-        partner |= {id(x): y for x, y in zip(a.outputs, b.outputs, strict=True)}
-    old_inputs = list(new.inputs)
-    read = [new.add_input(f"kept_{i}", value.type) for i, value in enumerate(order)]
-    for value, stand_in in zip(order, read, strict=True):
-        partner[id(value)].replace_uses(stand_in)
-    new.name = f"{graph.name}_backward"
-    new.set_return(list(new.outputs)[results:], {})
-    new.assumptions.clear()
-    run_pipeline(new, "dce")
-    for value in old_inputs[: len(old_inputs) - seeds]:
-        new.remove_input(value)
-    for key in list(new.state):
-        new.remove_state(key)
-    return new
 
 
 class Walked(CustomNode):
@@ -180,7 +142,7 @@ class Through(CustomNode):
             np.zeros(shape, dtype) if slot is None else slot._array
             for slot, (shape, dtype) in zip(slots, self.shapes, strict=True)
         ]
-        found = self.run([*seeds, *kept, *self.arrays])
+        found = self.run([*kept, *self.arrays, *seeds])
         return [wrap(found[i]) for i in self.positions]
 
     def release(self) -> None:

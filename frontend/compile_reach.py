@@ -15,7 +15,7 @@ import functools
 import random
 import types
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CellType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
@@ -34,7 +34,9 @@ __all__ = ["CONTENTS", "MISSING", "PLAIN", "Place", "Reach", "read"]
 PLAIN: Final = (bool, int, float, complex, str, bytes, type(None))
 
 _MOST_PLACES: Final = 200_000
-_REFLECTION: Final = frozenset(("getattr", "setattr", "vars", "__dict__", "locals", "eval", "exec", "attrgetter"))
+_REFLECTION: Final = frozenset(
+    ("getattr", "hasattr", "setattr", "vars", "__dict__", "locals", "eval", "exec", "attrgetter")
+)
 _SPECIAL: Final = frozenset(
     ("forward", "__call__", "__getitem__", "__len__", "__iter__", "__next__", "__contains__", "__enter__", "__exit__",
      "__getattr__", "__bool__", "__eq__", "__add__", "__mul__", "__sub__", "__truediv__", "__matmul__")
@@ -82,6 +84,31 @@ def read(place: Place) -> Any:
         return getattr(place.owner, place.key) if place.by_attribute else place.owner[place.key]
     except (LookupError, AttributeError, ValueError, TypeError):
         return MISSING
+
+
+class _Assigned(MutableMapping[str, Any]):
+    """The globals of a module that a function assigns, as a table of their own."""
+
+    def __init__(self, space: dict[str, Any], names: frozenset[str]) -> None:
+        self._space = space
+        self._names = names
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._space[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._space[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._space[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name in sorted(self._names) if name in self._space])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 class Reach:
@@ -167,6 +194,9 @@ class Reach:
         for name, cell in zip(code.co_freevars, func.__closure__ or (), strict=True):
             self._note(name, cell, None)
         self._names_of(func.__globals__, names)
+        if assigned := _assigned_globals(code):
+            table = _Assigned(func.__globals__, assigned)
+            self.tables.append(("", table, dict(table)))
         for key, value in (func.__kwdefaults__ or {}).items():
             self._queue.append((key, value))
         for value in func.__defaults__ or ():
@@ -267,6 +297,8 @@ class Reach:
         """The attributes of an object that the code names."""
         self._seen.add(id(table))
         self.tables.append((path, table, dict(table)))
+        if self.everything:
+            self.sizes.append((path or "the object", table, len(table)))
         wanted = self.names | self._class(path, cls)
         for key in list(table):
             if key in ("_parameters", "_buffers", "_modules", "_pre_hooks", "_hooks", "_non_persistent"):
@@ -395,6 +427,14 @@ def _named(code: CodeType) -> tuple[frozenset[str], frozenset[str], bool]:
             names |= others
             reflects |= computed
     return frozenset(attributes), frozenset(names), reflects
+
+
+@lru_cache(maxsize=4096)
+def _assigned_globals(code: CodeType) -> frozenset[str]:
+    """The globals that code assigns or deletes, the code inside of it included."""
+    found = {x.argval for x in dis.get_instructions(code) if x.opname in ("STORE_GLOBAL", "DELETE_GLOBAL")}
+    inner = [_assigned_globals(const) for const in code.co_consts if isinstance(const, CodeType)]
+    return frozenset(found).union(*inner)
 
 
 @lru_cache(maxsize=1024)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..backends.backend import get_backend
 from ..ir.arrays import is_array
-from ..ir.binding import bind_sizes
+from ..ir.binding import SizeBinder
 from ..ir.errors import CaptureError, IngotError
 from ..ir.graph import Graph
 from ..passes import run_pipeline
@@ -57,6 +57,7 @@ class Variant:
         self._guards = captured.guards
         self._from_leaves = [i for i, slot in enumerate(captured.leaves) if slot is None]
         self._known_leaves = [(i, slot) for i, slot in enumerate(captured.leaves) if slot is not None]
+        self._walked = [i for i, wanted in enumerate(captured.with_grad) if wanted]
         self._left = [i for (kind, i), _ in captured.effects.gradients if kind == "leaf"]
         start = time.perf_counter()
         self._prepare(backend)
@@ -79,7 +80,10 @@ class Variant:
         self._state = [(key, captured.state[key]) for key in graph.state]
         self._update_keys = frozenset(graph.updates)
         self._written = [captured.state[key] for key in self._update_keys]
+        self._bind = SizeBinder(graph)
         self._run = get_backend(backend).compile(graph, in_place=self._update_keys)
+        self._has_effects = bool(captured.effects)
+        self._more_inputs = bool(captured.gradients or captured.numbers)
 
     @property
     def backward_graph(self) -> Graph | None:
@@ -121,7 +125,7 @@ class Variant:
             if a.dtype != b.dtype or len(a.shape) != len(b.shape) or a[2:] != b[2:]:
                 return False
         try:
-            bind_sizes(self.graph, self._inputs(given))
+            self._bind(self._inputs(given))
         except (IngotError, LookupError):  # a number that it reads may be gone
             return False
         return True
@@ -164,16 +168,17 @@ class Variant:
 
     def _inputs(self, given: Arguments) -> list[Any]:
         leaves = given.leaves
-        found = [x._array if isinstance(x, TensorBase) else x for x in (leaves[i] for i in self._from_leaves)]
-        found += [leaves[i]._grad._array for i in self._captured.gradients]
-        found += [np.array(place.owner[place.key]) for place in self._captured.numbers]
+        found = [x._array if isinstance(x, TensorBase) else x for x in [leaves[i] for i in self._from_leaves]]
+        if self._more_inputs:
+            found += [leaves[i]._grad._array for i in self._captured.gradients]
+            found += [np.array(place.owner[place.key]) for place in self._captured.numbers]
         return found
 
     def __call__(self, given: Arguments, slots: list[Any]) -> Any:
         """Run it: results fresh, tensors that the function changes changed where they stand."""
         captured = self._captured
         inputs = self._inputs(given)
-        sizes = bind_sizes(self.graph, inputs) if self.dynamic else {}
+        sizes = self._bind(inputs) if self.dynamic else {}
         state = {key: slots[slot]._array for key, slot in self._state}
         if self._written:
             _refuse_shared(state, self._update_keys, inputs)
@@ -186,18 +191,17 @@ class Variant:
         for i in captured.plain:
             made[i] = made[i].item()
         if self._cut is not None:
-            self._record(given, slots, made, inputs, state, outputs[captured.produced :], sizes)
-        elif mode.grad:
-            walked = [x for x, wanted in zip(made, captured.with_grad, strict=True) if wanted]
-            if walked:
-                Walked([_LEAF], walked)
-        captured.effects.apply(made, given.leaves, slots)
+            self._record(given, slots, made, inputs, state, outputs[captured.produced :])
+        elif self._walked and mode.grad:
+            Walked([_LEAF], [made[i] for i in self._walked])
+        if self._has_effects:
+            captured.effects.apply(made, given.leaves, slots)
         self.calls += 1
         return captured.result(made, given.leaves, slots)
 
     def _record(
         self, given: Arguments, slots: list[Any], made: list[Any], inputs: list[Any], state: Mapping[str, Any],
-        kept: Sequence[Any], sizes: Mapping[str, int],
+        kept: Sequence[Any],
     ) -> None:  # fmt: skip
         """Put the call on the tape."""
         part = self._cut
@@ -209,10 +213,10 @@ class Variant:
         tensors = [x if isinstance(x, TensorBase) else wrap(x) for x in by_input]
         direct = [tensors[i] if i < len(tensors) else wrap(inputs[i]) for i in part.inputs]
         direct += [slots[captured.state[key]] for key in part.state]
-        run = self._backward
+        run, named = self._backward, bool(part.backward.sizes)
 
         def back(arrays: list[Any]) -> list[Any]:
-            return list(run(arrays, {}, sizes)[0])
+            return list(run(arrays, {}, bind_sizes(part.backward, arrays) if named else {})[0])
 
         Through(sources, outputs, back, direct, kept, [(x._array.shape, x._array.dtype) for x in outputs])
 

@@ -7,6 +7,7 @@ from typing import Any
 from ..ir import arrays
 from ..ir.errors import ArgumentError, UnsupportedError
 from ..ir.locations import here
+from .mode import mode
 
 __all__ = ["check_device", "current_device", "device", "device_count", "device_of", "is_available", "synchronize"]
 
@@ -71,12 +72,18 @@ def check_device(wanted: Any) -> device:
 
 def is_available() -> bool:
     """Whether CuPy is installed and finds a device."""
-    return arrays.cuda_device_count() > 0
+    found = arrays.cuda_device_count() > 0
+    if mode.tracer is not None:
+        mode.tracer.ledger.read("device", "whether a CUDA device is available", found)
+    return found
 
 
 def device_count() -> int:
     """How many CUDA devices CuPy finds."""
-    return arrays.cuda_device_count()
+    found = arrays.cuda_device_count()
+    if mode.tracer is not None:
+        mode.tracer.ledger.read("device", "number of CUDA devices", found)
+    return found
 
 
 def current_device() -> int:

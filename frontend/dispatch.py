@@ -32,7 +32,7 @@ __all__ = ["EAGER", "Eager", "apply", "entry", "execute", "link_view", "with_out
 
 def apply(op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
     """Call an op on bound arguments: tensors, numbers or None, and normalised attributes."""
-    inputs = [x if isinstance(x, (TensorBase, float, int, bool)) or x is None else as_operand(op, x) for x in inputs]
+    inputs = [x if isinstance(x, TensorBase) or _is_number(x) or x is None else as_operand(op, x) for x in inputs]
     if mode.tracer is not None:
         return mode.tracer.apply(op, inputs, attrs)
     return execute(op, inputs, attrs)
@@ -282,9 +282,20 @@ def _check(p: Parameter) -> str:
     return none + normalise
 
 
+_NUMBERS: Final = frozenset((bool, int, float))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a Python number. `np.float64` is a float to Python, yet has a dtype, which it would force on
+    the result: the number in it is what counts."""
+    if value.__class__ in _NUMBERS:
+        return True
+    return isinstance(value, (int, float)) and not isinstance(value, np.generic)
+
+
 def _unwrap(op: Op, value: Any) -> tuple[Any, Any, Any]:
     """A value as (operand, array or number, tape node)."""
-    if isinstance(value, (bool, int, float)) or (value is None and any(p.optional for p in op.schema.inputs)):
+    if _is_number(value) or (value is None and any(p.optional for p in op.schema.inputs)):
         return value, value, None
     if not isinstance(value, TensorBase):
         value = as_operand(op, value)

@@ -42,6 +42,9 @@ __all__ = [
 
 # ---------------------------------------------------------------------------------------------------- creation
 
+# Numbers that only the run of a captured program knows, by their classes' names.
+_RUN_TIME: Final = {"SymInt": int, "SymFloat": float, "SymBool": bool}
+
 
 def as_array(data: Any, dtype: Any = None) -> np.ndarray:
     """Data as an array of one of the dtypes; Python floats become the default dtype."""
@@ -98,15 +101,24 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     >>> ingot.tensor([[1, 2], [3, 4]]).dtype
     ingot.int64
     """
-    if mode.tracer is not None and _holds_tensors(data):
+    if mode.tracer is not None and _holds_captured(data):
         found = to(_stacked(data), dtype=dtype, device=device)
     else:
         found = _on(wrap(np.array(as_array(data, dtype), order="C")), device)
+        if mode.tracer is not None:
+            mode.tracer.made(found)
     return found.requires_grad_() if requires_grad else found
 
 
 def _holds_tensors(data: Any) -> bool:
     return isinstance(data, TensorBase) or (isinstance(data, (list, tuple)) and any(map(_holds_tensors, data)))
+
+
+def _holds_captured(data: Any) -> bool:
+    """Whether there are tensors or run-time numbers in the data."""
+    if isinstance(data, (list, tuple)):
+        return any(map(_holds_captured, data))
+    return isinstance(data, TensorBase) or type(data).__name__ in _RUN_TIME
 
 
 def _leaf_dtypes(data: Any) -> Iterator[DType]:
@@ -118,9 +130,14 @@ def _leaf_dtypes(data: Any) -> Iterator[DType]:
 
 
 def _stacked(data: Any) -> Any:
-    """Nested lists with tensors in them as ops, which a capture can follow."""
+    """Nested lists with tensors or run-time numbers in them as ops, which a capture can follow."""
     if isinstance(data, TensorBase):
         return EAGER.clone(EAGER.detach(data))
+    if type(data).__name__ == "SymInt":
+        return full((), data)
+    if type(data).__name__ in _RUN_TIME:
+        number = EAGER.clone(EAGER.detach(data.as_tensor()))
+        return to(number, dtype=get_default_dtype()) if type(data).__name__ == "SymFloat" else number
     if not isinstance(data, (list, tuple)):
         return tensor(data)
     rows = [_stacked(item) for item in data]
@@ -134,9 +151,16 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
         return to(wrap(data), dtype=dtype, device=device_of(data) if device is None else device)
     if isinstance(data, TensorBase):
         return to(data, dtype=dtype, device=device)
-    if mode.tracer is not None and _holds_tensors(data):
+    if mode.tracer is not None and _holds_captured(data):
         return tensor(data, dtype=dtype, device=device)
-    return _on(wrap(as_array(data, dtype)), device)
+    return _over_memory(_on(wrap(as_array(data, dtype)), device))
+
+
+def _over_memory(tensor: Any) -> Any:
+    """A tensor over memory that NumPy may know; a capture is told."""
+    if mode.tracer is not None:
+        mode.tracer.made_over(tensor)
+    return tensor
 
 
 def from_numpy(array: np.ndarray) -> Any:
@@ -149,7 +173,7 @@ def from_numpy(array: np.ndarray) -> Any:
     if not isinstance(array, np.ndarray):
         raise ArgumentError(f"from_numpy: expected an array, not {type(array).__name__}", location=here())
     DType.of(array.dtype)
-    return wrap(array)
+    return _over_memory(wrap(array))
 
 
 def as_tensor_like(value: Any, like: Any) -> Any:
@@ -174,7 +198,13 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     tensor([7, 7])
     """
     check_device(device)
-    found = EAGER.full(_sizes((size,)), fill_value, _checked_dtype(type(fill_value) if dtype is None else dtype))
+    if isinstance(fill_value, np.generic):
+        fill_value = fill_value.item()
+    if type(fill_value).__name__ in ("SymFloat", "SymBool"):
+        number = to(fill_value.as_tensor(), dtype=_checked_dtype(_RUN_TIME[type(fill_value).__name__] if dtype is None else dtype))
+        return EAGER.clone(EAGER.expand(EAGER.detach(number), _sizes((size,))))
+    kind = _RUN_TIME.get(type(fill_value).__name__, type(fill_value)) if dtype is None else dtype
+    found = EAGER.full(_sizes((size,)), fill_value, _checked_dtype(kind))
     return found.requires_grad_() if requires_grad else found
 
 

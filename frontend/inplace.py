@@ -141,15 +141,22 @@ def write_out(out: Any, result: Any, name: str) -> Any:
 
 def rebind(target: Tensor, value: Tensor) -> None:
     """Let `target` have the memory of `value` from here on; views made before stay with the memory it had."""
+    tracer = mode.tracer
+    if tracer is not None:
+        tracer.before_write(target)
+        tracer.value_of(value)
+        tracer.regions.before_rebind(target, value)
     if target._storage is not None:
         _leave_views_behind(target)
-    if mode.tracer is not None:
-        mode.tracer.before_write(target)
-        mode.tracer.value_of(value)
-        mode.tracer.adopt(target, value._trace)
+    if tracer is not None:
+        tracer.adopt(target, value._trace)
     target._array = value._array
     target._base, target._chain = None, ()
     target._storage = storage_of(value)
+    if tracer is not None and not tracer.is_external(target):  # a change of one is a change of the other
+        target._base = value if value._base is None else value._base
+        target._chain = value._chain
+        target._storage.add_view(target)
 
 
 def _leave_views_behind(target: Tensor) -> None:

@@ -17,11 +17,13 @@ class Mode(threading.local):
         grad: whether operations on tensors that require a gradient are recorded.
         tracer: the capture in progress, or None.
         scripting: whether modules that are called have the control flow of their `forward` captured.
+        plain: whether what `jit.script` and `ingot.compile` made runs as the Python that it was made from.
     """
 
     grad: bool = True
     tracer: Any = None
     scripting: bool = False
+    plain: bool = False
 
     @contextmanager
     def suspended(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..ir.dtypes import get_default_dtype
 from ..ir.errors import ArgumentError
+from .mode import mode
 from .storage import storage_of
 from .tensor import Tensor
 from .tensor_base import TensorBase, wrap
@@ -43,6 +44,9 @@ class Parameter(Tensor):
                 expected="a tensor",
                 advice="ingot.tensor(...) makes one of numbers",
             )
+        if mode.tracer is not None:
+            vars(self).update(mode.tracer.second_leaf(data))
+            storage_of(self._base).add_view(self)
         self._array = data._array
         self._storage = storage_of(data)  # one version for both
         if requires_grad:

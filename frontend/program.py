@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backends.backend import get_backend
-from ..ir.binding import bind_sizes
 from ..ir.errors import ArgumentError, ShapeError
 from ..ir.graph import Graph
 from ..ir.ledger import Ledger
 from ..ir.locations import here
 from ..ir.program import ProgramRecord, Signature
-from ..passes import SIMPLIFY, partition, run_pipeline
 from .calling import Caller
 from .capture_report import capture_report
 from .mode import mode
+from .program_call import MISSED, CompiledEntry, QuickCall, Stages
 from .program_entry import ProgramEntry
 from .program_gradient import DifferentiableGraph, needs_gradient
 from .program_modes import is_training, set_training
@@ -40,40 +39,6 @@ if TYPE_CHECKING:
     from .program_module import ProgramModule
 
 __all__ = ["Program", "load"]
-
-
-class _Stages:
-    """One entry point on its way to a backend: what is derived from the state alone, and the graph to call."""
-
-    def __init__(self, graph: Graph) -> None:
-        simplified = graph.copy()
-        run_pipeline(simplified, SIMPLIFY)
-        self.prepare, self.main = partition(simplified)
-        run_pipeline(self.main, "fuse")
-
-
-class _Entry:
-    """One entry point, compiled for one backend."""
-
-    def __init__(self, stages: _Stages, backend: str) -> None:
-        self.main = stages.main
-        self.prepare = None if stages.prepare is None else get_backend(backend).compile(stages.prepare)
-        self.run = get_backend(backend).compile(stages.main)
-        self.reads = () if stages.prepare is None else tuple(stages.prepare.state)
-        self.derived: tuple[list[Any], Any, dict[str, Any]] | None = None
-
-    def state(self, state: Mapping[str, Any], stamp: Any = ()) -> Mapping[str, Any]:
-        """State with what is derived from it alone, which is computed again when what it derives from was replaced, or
-        written into: then `stamp` is another one."""
-        if self.prepare is None:
-            return state
-        read = [state[key] for key in self.reads]
-        found = self.derived
-        if found is None or found[1] != stamp or any(a is not b for a, b in zip(found[0], read, strict=True)):
-            values, _ = self.prepare([], state, {})
-            keys = [key for key in self.main.state if key not in state]
-            found = self.derived = (read, stamp, dict(zip(keys, values, strict=True)))
-        return {**state, **found[2]}
 
 
 class Program:
@@ -99,10 +64,11 @@ class Program:
         self._own = ProgramState(record)
         self.backend = get_backend(backend).name
         self.verdict: Verdict | None = None
-        self._staged: dict[str, _Stages] = {}
-        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._staged: dict[str, Stages] = {}
+        self._entries: dict[tuple[str, str], CompiledEntry] = {}
         self._on_tape: dict[tuple[str, str], DifferentiableGraph] = {}
         self._callers: dict[str, Caller] = {}
+        self._quick: dict[str | None, QuickCall] = {}
         self._watches = Watches()
         self._module: ProgramModule | None = None
         self.num_threads: int | None = None
@@ -246,10 +212,10 @@ class Program:
         own (`"%derived.0"`): it is computed again only when that state is replaced."""
         return self._stages(self._entry_name(None)).main
 
-    def _stages(self, entry: str) -> _Stages:
+    def _stages(self, entry: str) -> Stages:
         found = self._staged.get(entry)
         if found is None:
-            found = self._staged[entry] = _Stages(self.record.graphs[entry])
+            found = self._staged[entry] = Stages(self.record.graphs[entry])
         return found
 
     def code(self, backend: str | None = None, entry: str | None = None) -> str:
@@ -307,6 +273,11 @@ class Program:
     # ------------------------------------------------------------------------------------------------ calls
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        quick = self._quick.get(None)
+        if quick is not None and not kwargs:
+            found = quick(self, args)
+            if found is not MISSED:
+                return found
         return self._call(None, args, kwargs)
 
     def run(self, entry: str | None, /, *args: Any, **kwargs: Any) -> Any:
@@ -316,6 +287,11 @@ class Program:
             ArgumentError: for a missing or unknown argument, or one of another structure.
             ShapeError, DTypeError: for a tensor that does not fit the signature or what tracing assumed.
         """
+        quick = self._quick.get(entry)
+        if quick is not None and not kwargs:
+            found = quick(self, args)
+            if found is not MISSED:
+                return found
         return self._call(entry, args, kwargs)
 
     def _call(self, entry: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -328,9 +304,18 @@ class Program:
                 kwargs = {key: value for key, value in kwargs.items() if key != "generator"}
         leaves = caller.leaves(args, kwargs)
         outputs = self._outputs(name, leaves, draws)
+        if caller.plain:
+            self._make_quick(entry, name, caller)
         result = caller.result(leaves, outputs)
         caller.write_containers(args, kwargs, leaves, outputs)
         return result
+
+    def _make_quick(self, entry: str | None, name: str, caller: Caller) -> None:
+        """Let further calls be quick, once the entry point has been compiled."""
+        known = self._quick.get(entry)
+        compiled = self._entries.get((name, self.backend))
+        if compiled is not None and (known is None or known.backend is not self.backend):
+            self._quick[entry] = QuickCall(caller, compiled, self.backend)
 
     def _outputs(self, name: str, leaves: Sequence[Any], draws: Draws | None) -> Sequence[Any]:
         """What the graph gives: tensors, arrays and numbers."""
@@ -354,12 +339,13 @@ class Program:
         """Call an entry point on the flat arrays of its graph's inputs; gives the flat outputs."""
         watches = self._watches.of(entry) if self._watches else ()
         if watches:
-            compiled = self._watches.compiled(self, watches, lambda graph: _Entry(_Stages(graph), self.backend))
+            make = lambda graph: CompiledEntry(Stages(graph), self.backend)  # noqa: E731
+            compiled = self._watches.compiled(self, watches, make)
         else:
             compiled = self._entries.get((entry, self.backend)) or self._compile(entry)
-        sizes = bind_sizes(compiled.main, arrays)
-        stamp = self._own.stamp()  # before the state: who writes in between will be noticed next time
-        state = self.record.state if draws is None else draws.state(self.record.state)
+        sizes = compiled.bind(arrays)
+        state, stamp = self._own.snapshot()
+        state = state if draws is None else draws.state(state)
         outputs, updates = compiled.run(arrays, compiled.state(state, stamp), sizes)
         if updates:
             self._replace(updates if draws is None else draws.move_on(updates))
@@ -389,8 +375,8 @@ class Program:
             self._replace(updates if draws is None else draws.move_on(updates))
         return self._watches.hand_over(watches, outputs) if watches else outputs
 
-    def _compile(self, entry: str) -> _Entry:
-        found = _Entry(self._stages(entry), self.backend)
+    def _compile(self, entry: str) -> CompiledEntry:
+        found = CompiledEntry(self._stages(entry), self.backend)
         self._entries[entry, self.backend] = found
         return found
 

@@ -103,6 +103,14 @@ class ProgramState:
             buffers[key]._storage = storage_of(buffer)
         return {**self.record.state, **buffers, **self.parameters}
 
+    def snapshot(self) -> tuple[Mapping[str, Any], Any]:
+        """The arrays of the state as a call reads them, and the stamp from before: who writes in between will be
+        noticed next time."""
+        if not self.parameters and not self.buffers:
+            return self._record.state, ()
+        stamp = self.stamp()
+        return self.record.state, stamp
+
     def stamp(self) -> Any:
         """Something that changes whenever memory of the state may have been written. It compares equal to itself, and
         to the last one if nothing was written."""

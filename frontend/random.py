@@ -49,15 +49,21 @@ class Generator:
     def __init__(self) -> None:
         self._seed = 0
         self._key = wrap(philox.seed_key(0))
+        if mode.tracer is not None:
+            mode.tracer.made(self._key)
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from a seed."""
         self._seed = int(seed)
+        if mode.tracer is not None:
+            mode.tracer.ledger.operation("manual_seed", (self._seed,), {})
+            mode.tracer.ledger.resume()
         self._write(philox.seed_key(self._seed))
         return self
 
     def seed(self) -> int:
         """Start again from a seed of the operating system's, which is returned."""
+        _refuse_capture("seed()")
         self.manual_seed(int.from_bytes(os.urandom(8), "little") >> 1)
         return self._seed
 

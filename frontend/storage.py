@@ -33,6 +33,10 @@ class Storage:
             self._views = [ref for ref in self._views if ref() is not None]
             self._prune_at = max(16, 2 * len(self._views))
 
+    def forget_views(self, views: set[int]) -> None:
+        """Leave out the views with these `id`s."""
+        self._views = [ref for ref in self._views if (view := ref()) is not None and id(view) not in views]
+
     @property
     def aliases(self) -> list[Tensor]:
         """The live views."""

@@ -309,6 +309,7 @@ class Tensor(TensorBase, Operators):
         if tracer is not None and tracer.varies(self):
             if tracer.frozen_ok is None or tracer.abstract:
                 return tracer.item(self)
+        if tracer is not None:
             tracer.leaves_graph(self, "item()")
         value = self._array.item()
         return value if isinstance(value, (bool, int, float)) else float(value)
@@ -320,6 +321,7 @@ class Tensor(TensorBase, Operators):
             found = tracer.items(self) if tracer.frozen_ok is None or tracer.abstract else None
             if found is not None:
                 return found
+        if tracer is not None:
             tracer.leaves_graph(self, "tolist()")
         return self._array.tolist()
 

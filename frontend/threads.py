@@ -51,7 +51,7 @@ _UNLIMITED = nullcontext()
 
 @contextmanager
 def _limited(count: int) -> Iterator[None]:
-    before = getattr(Pool.own, "most", 0)
+    before = Pool.own.most
     Pool.own.most = count
     try:
         yield

@@ -76,32 +76,36 @@ class WatchHandle:
 
 
 class Watches:
-    """The watches of one program."""
+    """The watches of one program.
+
+    Attributes:
+        handles: of those that have not been ended.
+    """
 
     def __init__(self) -> None:
-        self._handles: tuple[WatchHandle, ...] = ()
+        self.handles: tuple[WatchHandle, ...] = ()
         self._compiled: dict[tuple[str, str, str, tuple[str, ...]], Any] = {}
         self._lock = threading.Lock()
 
     def __bool__(self) -> bool:
-        return bool(self._handles)
+        return bool(self.handles)
 
     def add(self, handle: WatchHandle) -> None:
         """Begin a watch."""
         handle._owner = self
         with self._lock:
-            self._handles = (*self._handles, handle)
+            self.handles = (*self.handles, handle)
 
     def remove(self, handle: WatchHandle) -> None:
         """End a watch."""
         with self._lock:
-            self._handles = tuple(h for h in self._handles if h is not handle)
-            if not self._handles:
+            self.handles = tuple(h for h in self.handles if h is not handle)
+            if not self.handles:
                 self._compiled.clear()
 
     def of(self, entry: str) -> tuple[WatchHandle, ...]:
         """The watches of an entry point, as they are now."""
-        return tuple(h for h in self._handles if h.entry == entry)
+        return tuple(h for h in self.handles if h.entry == entry)
 
     def compiled(
         self, program: Program, handles: Sequence[WatchHandle], make: Callable[[Graph], Any], how: str = "plain"

@@ -1,5 +1,5 @@
-"""What a traced run assigns to names that outlive it: attributes of modules and objects, list and dict entries,
-variables of enclosing functions. It is found afterwards, and put back.
+"""What a traced run assigns to names that outlive it: attributes of modules, objects, classes and functions, list and
+dict entries, globals, variables of enclosing functions. It is found afterwards, and put back.
 
 A tensor that the program replaces (`self.hidden = hidden`) is state that each call updates, as if it had been written
 in place. What happens inside of a tensor is the tracer's business.
@@ -12,7 +12,9 @@ from functools import partial
 from types import CellType
 from typing import Any
 
+from ..module import Module
 from ..tensor_base import TensorBase
+from .reachable import Reachable, reachable
 
 __all__ = ["Attributes"]
 
@@ -43,16 +45,39 @@ class Attributes:
         places += [(path, value) for path, value in found if isinstance(value, (list, dict))]
         unique = {id(place): (path, place) for path, place in reversed(places)}
         self._before = [(path, place, dict(_entries(place))) for path, place in unique.values()]
+        reached = reachable(func)
+        internal = _tables_of_internals(reached)
+        deeper = [
+            place for place in reached.places if id(place.owner) not in unique and id(place.owner) not in internal
+        ]
+        self._deeper = [(place, place.read()) for place in deeper]
 
-    def replaced(self) -> Iterator[tuple[str, Any, Any]]:
-        """Names that stand for another tensor than before, for one now, or for another number: (path, before, now)."""
+    def replaced(self) -> Iterator[tuple[str, Any, Any, str]]:
+        """Names that stand for another tensor than before, for one now, or for another number.
+
+        Gives (path, before, now, elsewhere): the last is another name of the tensor that stood there, where that does
+        not stand for the same now; empty for none.
+        """
+        found = [entry for entry in self._now() if _is_change(entry[1], entry[2])]
+        changed = {id(old) for _, old, _ in found if isinstance(old, TensorBase)}
+        names: dict[int, list[tuple[str, Any]]] = {}
+        for path, old, now in self._now() if changed else ():
+            if id(old) in changed:
+                names.setdefault(id(old), []).append((path, now))
+        for path, old, now in found:
+            others = [name for name, value in names.get(id(old), ()) if value is not now]
+            yield path, old, now, others[0] if others else ""
+
+    def _now(self) -> Iterator[tuple[str, Any, Any]]:
+        """Every name, with what it stood for and stands for; None for nothing."""
         for path, place, before in self._before:
-            for key, now in _entries(place):
-                old = before.get(key)
-                tensors = isinstance(now, TensorBase) or isinstance(old, TensorBase)
-                numbers = isinstance(now, (int, float)) and isinstance(old, (int, float)) and now != old
-                if now is not old and (tensors or numbers):
-                    yield _join(path, key), old, now
+            now = dict(_entries(place))
+            for key in {**before, **now}:
+                yield _join(path, key), before.get(key), now.get(key)
+        for deep, before in self._deeper:
+            now = deep.read()
+            for key in {**before, **now}:
+                yield _join(deep.path, key), before.get(key), now.get(key)
 
     def appeared(self) -> Iterator[tuple[str, Any, Any, Any]]:
         """Names that stand for a tensor now and stood for none before: (path, place, key, tensor)."""
@@ -79,11 +104,29 @@ class Attributes:
             place[key] = found
 
     def restore(self) -> None:
-        """Give the names back what they stood for."""
+        """Give the names back what they stood for; further off, only where tensors or numbers stood or stand."""
         for _, place, before in self._before:
             now = dict(_entries(place))
             if now.keys() != before.keys() or any(now[key] is not value for key, value in before.items()):
                 _restore(place, before)
+        for deep, before in self._deeper:
+            now = deep.read()
+            if any(_is_change(before.get(key), now.get(key)) for key in {**before, **now}):
+                deep.write(before)
+
+
+def _is_change(old: Any, now: Any) -> bool:
+    tensors = isinstance(now, TensorBase) or isinstance(old, TensorBase)
+    numbers = isinstance(now, (int, float)) and isinstance(old, (int, float)) and now != old
+    return now is not old and (tensors or numbers)
+
+
+def _tables_of_internals(reached: Reachable) -> set[int]:
+    """The attribute tables of Ingot's own objects that are no modules and no optimizers: what changes there, such as
+    what a tensor's place on the tape remembers, is no assignment of the user's."""
+    inner = f"{__name__.split('.')[0]}.frontend."
+    own = (x for x in reached.objects if str(type(x).__module__).startswith(inner) and not isinstance(x, Module))
+    return {id(table) for x in own for table in (x, getattr(x, "__dict__", None))}
 
 
 def _tables(module: Any) -> list[dict[str, Any]]:

@@ -90,7 +90,7 @@ class _Branch:
         """Capture both sides and merge them."""
         tracer = self.tracer
         with tracer.regions.keeping():
-            condition = tracer.value_of(self._as_bool(self.condition.as_tensor()))
+            condition = tracer.value_of(self.condition.as_tensor())
         outside = set(tracer.hints)
         sides = [self._side(0)]
         try:
@@ -128,19 +128,6 @@ class _Branch:
         for cell, value in results():
             cell.write(value)
         return self.result
-
-    def _as_bool(self, tensor: Any) -> Any:
-        if tensor._array.size != 1:
-            raise CaptureError(
-                "the condition is not a single truth value",
-                found=f"sizes {list(tensor._array.shape)}",
-                location=self.location,
-                context=self.tracer.context,
-                advice="use any() or all()",
-            )
-        if tensor._array.ndim:
-            tensor = EAGER.reshape(tensor, ())
-        return tensor if tensor.dtype.kind == "bool" else EAGER.ne(tensor, 0)
 
     def _facts(self, number: int) -> list[SizeRelation]:
         if self.condition.relation is None:

@@ -42,7 +42,8 @@ class CarriedSizes:
         """What stands for a size that is `now` at the beginning of an iteration and `then` at its end; `now` itself
         where that is right already."""
         if not self.is_one(now):
-            return now if now == then else self._variable(now, start, then)
+            same = now == then or self._tracer.taken_to_be_equal(now, then)
+            return now if same else self._variable(now, start, then)
         name = str(now)
         if self._then.setdefault(name, then) == then and self._keeps_bound(name, then):
             return now

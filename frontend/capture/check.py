@@ -13,13 +13,16 @@ What counts, and what does not:
 - Where values differ by what a rounding of the inputs would do to the function itself, they agree.
 
 An eager run and the program's run on the same inputs count as one forward. At most 20 are made, in at most 10 s; what
-looks into a difference, once there is one, comes on top.
+looks into a difference, once there is one, comes on top, in 10 s more. Made-up inputs may let a loop run forever: a run
+that takes much longer than those before it is stopped, and its trial ends there, with nothing to compare. The example,
+for which the function is known to end, is given all the time that is left.
 """
 
 from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -35,6 +38,8 @@ __all__ = ["check", "is_wanted", "report"]
 
 MOST_FORWARDS: Final = 20
 MOST_SECONDS: Final = 10.0
+_PATIENCE: Final = 0.25  # seconds that any run is given, less with each that was stopped
+_LONGER: Final = 20.0  # times the longest run so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +50,18 @@ class _Plan:
     strict: bool = True
 
 
-def check(subject: Subject, *, seed: int = 0) -> Verdict:
+def check(subject: Subject, *, seed: int = 0, share: int = 1) -> Verdict:
     """Try a captured graph against its function.
 
     Args:
         subject: both, and what the function reaches, which is left as it was before the capture.
         seed: decides the inputs that are made up.
+        share: how many graphs of one program share the limits.
 
     Returns:
         the verdict. Two checks of one seed try the same, but for what time leaves out.
     """
-    return _Check(subject, seed).run()
+    return _Check(subject, seed, share).run()
 
 
 def is_wanted(how: Any) -> bool:
@@ -83,10 +89,8 @@ def report(verdict: Verdict, how: bool | Literal["warn"]) -> None:
     warnings.warn(str(error), CheckWarning, stacklevel=3)
 
 
-def _plans(subject: Subject, seed: int) -> list[_Plan]:
+def _plans(subject: Subject, maker: InputMaker, example: Inputs) -> list[_Plan]:
     """The trials, the most telling first."""
-    maker = InputMaker(subject.graph, subject.examples, seed)
-    example = maker.like_example()
     if not subject.examples:
         return [_Plan((example,) * 3)]
     sizes = maker.sizes()
@@ -114,16 +118,23 @@ def _plans(subject: Subject, seed: int) -> list[_Plan]:
 
 
 class _Check:
-    def __init__(self, subject: Subject, seed: int) -> None:
+    def __init__(self, subject: Subject, seed: int, share: int) -> None:
         self.subject = subject
         self.seed = seed
+        self.most_forwards = max(1, MOST_FORWARDS // share)
+        self.most_seconds = MOST_SECONDS / share
         self.started = time.perf_counter()
         self.forwards = 0
+        self.longest = 0.0  # seconds that a run took which ended
+        self.stopped = 0
+        self.compared = 0
         self.trials: list[Trial] = []
         self.difference: Difference | None = None
 
     def run(self) -> Verdict:
-        plans = _plans(self.subject, self.seed)
+        maker = InputMaker(self.subject.graph, self.subject.examples, self.seed)
+        self.example = maker.like_example()
+        plans = _plans(self.subject, maker, self.example)
         left_out = 0
         try:
             for plan in plans:
@@ -136,9 +147,14 @@ class _Check:
         finally:
             self.subject.surroundings.restore()
         seconds = time.perf_counter() - self.started
-        notes = () if self.subject.surroundings.complete else ("the function reaches more objects than were looked at",)
         entry = self.subject.graph.name
-        return Verdict(entry, tuple(self.trials), self.difference, seconds, self.seed, left_out, notes)
+        return Verdict(entry, tuple(self.trials), self.difference, seconds, self.seed, left_out, tuple(self._notes()))
+
+    def _notes(self) -> Iterator[str]:
+        if not self.subject.surroundings.complete:
+            yield "the function reaches more objects than were looked at"
+        if not self.compared:
+            yield "nothing was compared: no call ended in time, or the program refused all inputs"
 
     def _has_room(self, plan: _Plan) -> bool:
         """Whether a trial fits into the limits, by how long the forwards so far took."""
@@ -146,7 +162,7 @@ class _Check:
             return True
         spent = time.perf_counter() - self.started
         expected = spent / self.forwards * len(plan.calls)
-        return self.forwards + len(plan.calls) <= MOST_FORWARDS and spent + expected <= MOST_SECONDS
+        return self.forwards + len(plan.calls) <= self.most_forwards and spent + expected <= self.most_seconds
 
     def _trial(self, plan: _Plan) -> None:
         started = time.perf_counter()
@@ -155,22 +171,50 @@ class _Check:
         state: dict[str, Any] = dict(subject.state)
         outcome, done = "agree", 0
         for k, inputs in enumerate(plan.calls):
-            if k and time.perf_counter() - self.started > MOST_SECONDS:
+            if k and time.perf_counter() - self.started > self.most_seconds:
                 break
             if (error := subject.refusal(inputs)) is not None:
                 outcome = f"the program refuses: {error.what}"
                 break
             done += 1
-            program, function = subject.run_program(inputs, state), subject.run_function(inputs)
-            outcome = self._compare(plan, k, state, program, function)
+            outcome = self._call(plan, k, state)
             if outcome != "agree":
                 break
-            # Each call starts from one state, so that roundings do not add up.
-            state |= {key: value for key, value in function.state.items() if value is not None}
         self.forwards += done
         tried = plan.calls[: max(done, 1)]
         sizes = ", ".join(f"{name} = {size}" for name, size in subject.sizes(tried[-1]).items())
         self.trials.append(Trial(tuple(i.what for i in tried), sizes, outcome, time.perf_counter() - started, done))
+
+    def _call(self, plan: _Plan, k: int, state: dict[str, Any]) -> str:
+        """Make one call of a trial; gives the outcome, and puts the new state into `state`."""
+        inputs = plan.calls[k]
+        ends = k == 0 and inputs is self.example  # the capture has seen the function end
+        program, taken = self._timed(lambda until: self.subject.run_program(inputs, state, until), 0.6 if ends else 0.0)
+        if program.stopped and not ends:
+            return f"the program was stopped after {taken:.2f} s"
+        function, seconds = self._timed(lambda until: self.subject.run_function(inputs, deadline=until), float(ends))
+        if function.stopped:
+            return f"the function was stopped after {seconds:.2f} s"
+        if program.stopped and taken < _LONGER * seconds:  # it may be slow, as the function is
+            return f"the program was stopped after {taken:.2f} s"
+        outcome = self._compare(plan, k, state, program, function)
+        self.compared += 1
+        # Each call starts from one state, so that roundings do not add up.
+        state |= {key: value for key, value in function.state.items() if value is not None}
+        return outcome
+
+    def _timed(self, run: Callable[[float], Outcome], part: float) -> tuple[Outcome, float]:
+        """A run within its limit of time, at least a part of what is left, and how long it took."""
+        started = time.perf_counter()
+        left = self.started + self.most_seconds - started
+        patience = max(_PATIENCE / (1 + self.stopped), _LONGER * self.longest, part * left)
+        outcome = run(started + min(left, patience))
+        seconds = time.perf_counter() - started
+        if outcome.stopped:
+            self.stopped += 1
+        else:
+            self.longest = max(self.longest, seconds)
+        return outcome, seconds
 
     def _compare(self, plan: _Plan, k: int, state: dict[str, Any], program: Outcome, function: Outcome) -> str:
         if function.error is not None:

@@ -142,6 +142,13 @@ class DynamicSizes:
             found[place.input][place.dim] = self._size(place, inputs[place.input][0])
         self.sizes = [tuple(sizes) for sizes in found]
 
+    def fixable(self, allowed: Sequence[str] | bool) -> frozenset[str]:
+        """The variables that a program may fix: those that nobody named, and those that the user allows by name, or
+        all of them by True."""
+        if allowed is True:
+            return frozenset(self.hints)
+        return frozenset(self.auto).union((allowed,) if isinstance(allowed, str) else allowed or ())
+
     def _declare(self, specs: Iterable[Any]) -> None:
         """Collect the bounds of every name, wherever they are said."""
         for spec in specs:

@@ -136,8 +136,8 @@ class Captured:
         """How it is called."""
         return self.record.signatures[self.entry.name]
 
-    def check(self, seed: int) -> Verdict | None:
-        """Try the graph against the function; None where no check is wanted."""
+    def check(self, seed: int, share: int) -> Verdict | None:
+        """Try the graph against the function, beside `share - 1` others; None where no check is wanted."""
         if self.surroundings is None:
             return None
 
@@ -148,7 +148,9 @@ class Captured:
             return _run(self.entry, self.session, self.inputs, tracer, leaves)
 
         grads = self.inputs.with_gradient
-        return check(subject_of(self.tracer, self.record, self.surroundings, call, again, grads), seed=seed)
+        return check(
+            subject_of(self.tracer, self.record, self.surroundings, call, again, grads), seed=seed, share=share
+        )
 
 
 def capture(entry: EntryPoint, session: Session, checked: bool = False) -> Captured:
@@ -166,11 +168,18 @@ def capture(entry: EntryPoint, session: Session, checked: bool = False) -> Captu
     tracer = Tracer(entry.name, session.names, session.keys)
     tracer.name_modules({key: path for key, (path, _) in session.modules.items()})
     tracer.frozen_ok = entry.frozen_ok
-    with imagined(entry.name, session.keys, session.names) as others:
-        signature, outputs, state = _run(entry, session, inputs, tracer, inputs.enter(tracer))
-        refuse_crossings(tracer, others)
-    verify(tracer.graph)
-    refuse_specialised(tracer, inputs.sizes, entry.specialize_ok)
+    tracer.may_fix = inputs.sizes.fixable(entry.specialize_ok)
+    try:
+        with imagined(entry.name, session.keys, session.names) as others:
+            signature, outputs, state = _run(entry, session, inputs, tracer, inputs.enter(tracer))
+            refuse_crossings(tracer, others)
+        verify(tracer.graph)
+        refuse_specialised(tracer, inputs.sizes, entry.specialize_ok)
+    except BaseException:
+        # After a capture that succeeds the check does it.
+        if surroundings is not None:
+            surroundings.restore()
+        raise
     trainable = tuple(key for key, (tensor, _) in tracer.state.items() if tensor._node is not None)
     example = Example(entry.name, tuple(np.asarray(x) for x in inputs.examples), outputs)
     record = ProgramRecord(
@@ -200,8 +209,8 @@ def _run(
             with tracer.ledger.watching():
                 result = run.call(scripted(entry.func) if entry.script else entry.func)
             results, tree = _flatten_result(result, session.types)
-            for path, old, new in attributes.replaced():
-                tracer.replace(path, old, new)
+            for path, old, new, elsewhere in attributes.replaced():
+                tracer.replace(path, old, new, elsewhere)
             note_appeared(tracer, attributes)
             written = run.written(tracer)
             after, further = run.changed_containers(tracer, entry.mutates)
@@ -226,7 +235,12 @@ def _flatten_result(result: Any, types: Types) -> tuple[list[Any], Tree]:
     try:
         return flatten(result, result_leaf, types)
     except IngotError as error:
-        raise CaptureError(f"the program's result: {error.what}", expected=error.expected) from None
+        raise CaptureError(
+            f"the program's result: {error.what}",
+            expected=error.expected,
+            found=error.found,
+            advice=error.advice or "leave it out of what the captured function returns, or return the tensors in it",
+        ) from None
 
 
 def _example_output(value: Any, tracer: Tracer) -> np.ndarray:

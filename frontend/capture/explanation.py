@@ -7,6 +7,7 @@ function computed there?
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from .agreement import mismatch
 from .graph_paths import Parting, part
 from .python_path import branch_between, lines_of
 from .subject import Gap, Outcome, Recorded, Subject, gaps, unwarned
+from .time_limit import TimeLimit
 from .trial_inputs import Inputs
 from .verdict import Difference
 
@@ -30,6 +32,7 @@ __all__ = ["explain"]
 
 _ROUNDINGS: Final = 3  # how often the function is run on inputs that a rounding has changed
 _SLACK: Final = 10.0  # how many times what a rounding does still counts as rounding
+_MOST_SECONDS: Final = 10.0  # what is run again
 _OFF: Final = 'check="warn" of trace only warns of this, check=False does not look'
 _LEFT: Final = ("value", "item", "tolist", "array", "random")  # kinds of ledger entries about what left the graph
 
@@ -59,7 +62,7 @@ def explain(
         if case.is_rounding(function, found, seed):
             return None
         if recorded is not None:
-            parting = _first_other_value(subject, calls[k], state, recorded, pairs)
+            parting = _first_other_value(subject, calls[k], state, recorded, pairs, case.deadline)
     found_at = program.error.location if isinstance(program.error, IngotError) else None
     return _difference(case, found[0], parting, refusal, differs_from_itself, found_at)
 
@@ -71,6 +74,7 @@ class _Case:
         self.subject = subject
         self.calls = calls
         self.k = k
+        self.deadline = time.perf_counter() + _MOST_SECONDS
 
     @property
     def inputs(self) -> Inputs:
@@ -80,31 +84,34 @@ class _Case:
         """Everything as it was after the first calls."""
         self.subject.surroundings.restore()
         for inputs in self.calls[:count]:
-            self.subject.run_function(inputs)
+            self.subject.run_function(inputs, deadline=self.deadline)
 
     def run(self) -> Outcome:
         """The function's outcome once more."""
         self.before(self.k)
-        return self.subject.run_function(self.inputs)
+        return self.subject.run_function(self.inputs, deadline=self.deadline)
 
     def record(self) -> tuple[Recorded | None, IngotError | None]:
         """A capture with these inputs, or why there is none. What the function itself raises is no reason."""
         self.before(self.k)
         sizes = self.subject.sizes(self.inputs)
         try:
-            return self.subject.record(self.inputs.arrays(), sizes, self.inputs.same), None
+            with TimeLimit(self.deadline):
+                return self.subject.record(self.inputs.arrays(), sizes, self.inputs.same), None
         except IngotError as error:
             return None, error
         except Exception:  # the function's own, which the difference tells already
             return None, None
+        return None, None  # it was stopped
 
     def branch(self, wanted: Sequence[Location | None]) -> Location | None:
         """The line behind which Python goes another way than at the capture."""
         self.subject.surroundings.restore()
         example = Inputs("the example", tuple(self.subject.examples))
-        first = lines_of(lambda: self.subject.run_function(example))
+        first = lines_of(lambda: self.subject.run_function(example, deadline=self.deadline))
         self.before(self.k)
-        return branch_between(first, lines_of(lambda: self.subject.run_function(self.inputs)), wanted)
+        second = lines_of(lambda: self.subject.run_function(self.inputs, deadline=self.deadline))
+        return branch_between(first, second, wanted)
 
     def is_rounding(self, function: Outcome, found: Sequence[Gap], seed: int) -> bool:
         """Whether the function's own values move as far when a rounding changes its inputs and its state."""
@@ -121,7 +128,7 @@ class _Case:
             arrays = self.inputs.arrays()
             for array in {id(x): x for x in arrays if is_array(x)}.values():
                 _nudge(array, rng)
-            for gap in gaps(self.subject.run_function(self.inputs, arrays), function):
+            for gap in gaps(self.subject.run_function(self.inputs, arrays, self.deadline), function):
                 if gap.where in moved and gap.mismatch is not None:
                     moved[gap.where] = max(moved[gap.where], gap.mismatch.largest)
         return all(m is not None and m.largest <= _SLACK * moved[where] for where, m in wanted.items())
@@ -141,6 +148,7 @@ def _first_other_value(
     state: Mapping[str, Any],
     recorded: Recorded,
     pairs: Mapping[Value, Value],
+    deadline: float,
 ) -> Parting | None:
     """The first node whose value in the interpreter is not what the function computed there."""
     copy = subject.graph.copy()
@@ -153,7 +161,7 @@ def _first_other_value(
     arrays = inputs.arrays()
     try:
         with unwarned():
-            found, _ = interpret(copy, arrays, state, bind_sizes(subject.graph, arrays))
+            found, _ = interpret(copy, arrays, state, bind_sizes(subject.graph, arrays), deadline=deadline)
     except IngotError:  # the program stops on the way; its message names the line
         return None
     for (node, value, _), array in zip(mine, found, strict=True):

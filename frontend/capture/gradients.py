@@ -31,6 +31,10 @@ class Gradients:
         if id(tensor) not in self._before:
             self._before[id(tensor)] = (tensor, tensor._grad, here())
 
+    def line_of(self, tensor: Any) -> Any:
+        """Where a tensor's gradient was first changed, if it was."""
+        return self._before[id(tensor)][2] if id(tensor) in self._before else None
+
     def found(self, tensor: Any) -> None:
         """The program looks at a gradient."""
 

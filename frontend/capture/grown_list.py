@@ -14,18 +14,36 @@ from ...ir.locations import Location, here
 from ...ir.registry import Op, lookup
 from ..dispatch import EAGER
 from ..mode import mode
+from ..tensor_base import TensorBase
+from .sharing import base_of
 from .structured import leaf_kind
+from .symbols import SymBool, SymFloat
 
-__all__ = ["Growing", "Growth", "Run", "SymList"]
+__all__ = ["Growing", "Growth", "Growths", "Run", "SymList", "as_kind"]
 
 _STACK: Final = lookup("stack")
 
 
 class Run:
-    """Elements of a list that a captured loop has appended: one tensor with the element's number in front."""
+    """Elements of a list that a captured loop has appended: one tensor with the element's number in front.
 
-    def __init__(self, tensor: Any) -> None:
+    Attributes:
+        kind: what the elements are: `"tensor"`, `"int"`, `"float"` or `"bool"`.
+        location: the line that appends them.
+    """
+
+    def __init__(self, tensor: Any, kind: str = "tensor", location: Location | None = None) -> None:
         self.tensor = tensor
+        self.kind = kind
+        self.location = location
+
+    def like(self, tensor: Any) -> Run:
+        """Other elements of the same kind."""
+        return Run(tensor, self.kind, self.location)
+
+    def element(self, index: Any) -> Any:
+        """One element, as the tensor or run-time number that was appended."""
+        return as_kind(self.kind, EAGER.select(self.tensor, 0, index))
 
     def __len__(self) -> int:
         return int(self.size)
@@ -35,6 +53,14 @@ class Run:
         return self.tensor.shape[0]
 
 
+def as_kind(kind: str, tensor: Any) -> Any:
+    """A tensor without dimensions as the run-time number that it stands for; others as they are."""
+    tracer = mode.tracer
+    if kind == "tensor" or tracer is None:
+        return tensor
+    return tracer.integer(tensor) if kind == "int" else {"float": SymFloat, "bool": SymBool}[kind](tensor, tracer)
+
+
 class Growth:
     """What one loop appends to one list in an iteration.
 
@@ -42,6 +68,7 @@ class Growth:
         list: the list.
         items: what was appended.
         location: the first line that did.
+        kind: what the elements are.
     """
 
     def __init__(self, grown: SymList, location: Location | None) -> None:
@@ -50,13 +77,29 @@ class Growth:
         self.location = location
         self.kind = ""
 
+    def get(self) -> tuple[Any, ...]:
+        """The elements of the iteration so far."""
+        return tuple(self.items)
+
+    def set(self, items: tuple[Any, ...]) -> None:
+        """Let these be the elements."""
+        self.items[:] = items
+
     def add(self, item: Any) -> None:
         """One more element.
 
         Raises:
-            CaptureError: when it is neither a tensor nor a number.
+            CaptureError: when it is neither a tensor nor a number, or not of the kind of the others.
         """
-        if leaf_kind(item) is None:
+        kind = leaf_kind(item)
+        if kind is not None and self.items and kind != self.kind:
+            raise _refused(
+                f"a list that grows in a loop gets elements of types {self.kind} and {kind}",
+                "tensors or numbers of one type",
+                "append to one list for each, or make them one type",
+            )
+        self.kind = str(kind)
+        if kind is None:
             raise _refused(
                 f"a list that grows in a loop gets an element of type {type(item).__name__}",
                 "tensors or numbers of one type",
@@ -88,6 +131,10 @@ class SymList(list[Any]):
             growth.add(item)
 
     def extend(self, items: Any) -> None:
+        if isinstance(items, SymList) and items.has_runs and self._growth("extend()") is None:
+            for item in items.segments():
+                self.take(item) if isinstance(item, Run) else self.append(item)
+            return
         for item in items:
             self.append(item)
 
@@ -111,12 +158,6 @@ class SymList(list[Any]):
         lists = None if tracer is None else tracer.lists_growing
         if lists is None or self.depth >= lists.depth:
             return None
-        if lists.depth != tracer.regions.depth:
-            raise _refused(
-                f"{how} in a branch that the run decides changes the length of a list",
-                "a list that grows in every iteration",
-                "append in both branches, or keep the elements in a tensor with a mask",
-            )
         if lists.outer is not None and self.depth < lists.outer.depth:
             raise _refused(
                 f"{how} in an inner loop of a list from outside of the outer one",
@@ -158,8 +199,55 @@ class SymList(list[Any]):
                     "Python iterates over a list that has grown in a loop whose length the run decides",
                     "a loop in a scripted function, or one operation on all elements",
                     "use ingot.stack(list), or put @ingot.jit.script above the function that iterates",
+                    here() or item.location,
                 )
             yield item
+
+    def __add__(self, other: Any) -> Any:
+        if not isinstance(other, list):
+            return NotImplemented
+        return _made([*self.segments(), *(other.segments() if isinstance(other, SymList) else other)])
+
+    def __radd__(self, other: Any) -> Any:
+        return _made([*other, *self.segments()]) if isinstance(other, list) else NotImplemented
+
+    def copy(self) -> SymList:
+        return _made(self.segments())
+
+    def pop(self, index: Any = -1) -> Any:
+        items = self.segments()
+        if not self.has_runs:
+            return super().pop(index)
+        last = items[-1]
+        if index != -1 or not isinstance(last, Run) or self._is_from_outside():
+            self._refuse("pop()")
+        assert isinstance(last, Run)
+        found = last.element(-1)
+        list.__setitem__(self, -1, last.like(EAGER.slice(last.tensor, 0, None, -1, 1)))
+        return found
+
+    def _is_from_outside(self) -> bool:
+        return mode.tracer is not None and mode.tracer.regions.depth > self.depth
+
+    def _refuse(self, how: str) -> None:
+        run = next(item for item in super().__iter__() if isinstance(item, Run))
+        raise _refused(
+            f"{how} of a list that has grown in a loop whose length the run decides",
+            "append(), extend(), +, pop(), len(), an index, a slice or a loop",
+            "make a tensor of it by ingot.stack(list), and use that",
+            here() or run.location,
+        )
+
+    def contains(self, value: Any) -> Any:
+        """`value in list`, of a list of numbers that has grown."""
+        found: Any = False
+        for item in self.segments():
+            if isinstance(item, Run) and len(item.tensor.shape) != 1:
+                self._refuse("in")
+            same = EAGER.any(EAGER.eq(item.tensor, value)) if isinstance(item, Run) else item == value
+            same = same.as_tensor() if isinstance(same, SymBool) else same
+            found = same if found is False else EAGER.logical_or(found, same)
+        return SymBool(found, mode.tracer)
 
     def __getitem__(self, index: Any) -> Any:
         items = self.segments()
@@ -176,14 +264,14 @@ class SymList(list[Any]):
                 if isinstance(index, int) and index == 0:
                     return item
             elif item is items[-1] or bool(index < size):
-                return EAGER.select(item.tensor, 0, index)
+                return item.element(index)
             index = index - size
         raise IndexError("list index out of range")
 
     def _from_end(self, items: list[Any], index: int) -> Any:
         for item in reversed(items):
             if isinstance(item, Run):
-                return EAGER.select(item.tensor, 0, index)
+                return item.element(index)
             index += 1
             if index == 0:
                 return item
@@ -193,12 +281,20 @@ class SymList(list[Any]):
         if index == slice(None):
             return _made(items)
         if index == slice(None, None, -1):
-            return _made([Run(EAGER.flip(x.tensor, (0,))) if isinstance(x, Run) else x for x in reversed(items)])
-        whole = EAGER.slice(_joined(items), 0, index.start, index.stop, 1 if index.step is None else index.step)
-        return _made([Run(whole)])
+            return _made([x.like(EAGER.flip(x.tensor, (0,))) if isinstance(x, Run) else x for x in reversed(items)])
+        [run, *others] = [item for item in items if isinstance(item, Run)]
+        if run.kind != "tensor" and (others or len(items) > 1):
+            self._refuse("a slice")
+        joined = run.tensor if len(items) == 1 else _joined(items)
+        whole = EAGER.slice(joined, 0, index.start, index.stop, 1 if index.step is None else index.step)
+        return _made([run.like(whole)])
 
     def __ingot_joined__(self, op: Op, dim: int = 0) -> Any:
         """`stack` or `cat` of the elements."""
+        if any(isinstance(item, Run) and item.kind != "tensor" for item in self.segments()):
+            raise _refused(
+                f"{op.short} of a list of numbers", "tensors", "append tensors, or one tensor with all of the numbers"
+            )
         whole = _joined(self.segments())
         if op is _STACK:
             return whole if dim == 0 else _moved(whole, dim if dim >= 0 else dim + whole.ndim)
@@ -206,6 +302,28 @@ class SymList(list[Any]):
         turned = whole if dim == 0 else _moved(whole, dim)
         sizes = list(turned.shape)
         return EAGER.reshape(turned, (*sizes[:dim], sizes[dim] * sizes[dim + 1], *sizes[dim + 2 :]))
+
+
+def _refusing(name: str) -> Any:
+    """A method of lists for what has not grown in a captured loop."""
+    plain = getattr(list, name)
+
+    def method(self: SymList, *args: Any, **kwargs: Any) -> Any:
+        if self.has_runs:
+            self._refuse("in" if name == "__contains__" else f"{name.strip('_')}()")
+        return plain(self, *args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+_REFUSING: Final = (
+    "insert", "remove", "clear", "reverse", "sort", "index", "count", "__setitem__", "__delitem__", "__contains__",
+    "__mul__", "__rmul__", "__imul__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__reversed__",
+)  # fmt: skip
+
+for _name in _REFUSING:
+    setattr(SymList, _name, _refusing(_name))
 
 
 def _made(items: list[Any]) -> SymList:
@@ -225,6 +343,25 @@ def _moved(whole: Any, dim: int) -> Any:
     return EAGER.permute(whole, tuple(order))
 
 
+class Growths:
+    """What the loop around a branch appends to lists, as it is before a side of the branch."""
+
+    def __init__(self, tracer: Any) -> None:
+        self._growing: Growing | None = tracer.lists_growing
+        growths = self._growing.growths if self._growing is not None else {}
+        self._before = {growth: growth.get() for growth in growths.values()}
+
+    def changed(self) -> list[tuple[Growth, tuple[Any, ...]]]:
+        """The lists that the side has appended to, with all that the iteration appends to them until its end."""
+        growths = self._growing.growths.values() if self._growing is not None else ()
+        return [(growth, growth.get()) for growth in growths if len(growth.items) != len(self._before.get(growth, ()))]
+
+    def restore(self) -> None:
+        """Take back what the side has appended."""
+        for growth in list(self._growing.growths.values()) if self._growing is not None else ():
+            growth.set(self._before.get(growth, ()))
+
+
 class Growing:
     """The lists that one capture of a loop's body makes longer.
 
@@ -237,15 +374,33 @@ class Growing:
         self.depth = depth
         self.outer = outer
         self.growths: dict[int, Growth] = {}
+        self.last_append: Location | None = None
         self._read: dict[int, Location | None] = {}
 
     def growth_of(self, grown: SymList) -> Growth:
         """What is appended to a list."""
+        self.last_append = here()
         found = self.growths.get(id(grown))
         if found is None:
             found = self.growths[id(grown)] = Growth(grown, here())
         self._check(grown)
         return found
+
+    def refuse_changed(self, region: Any) -> None:
+        """Every element that an iteration appends must be a tensor of its own.
+
+        Raises:
+            CaptureError: when one from outside of the loop is changed by it.
+        """
+        for growth in self.growths.values():
+            for item in growth.items:
+                if isinstance(item, TensorBase) and id(base_of(item)) in region.changed:
+                    raise _refused(
+                        "a loop appends a tensor to a list that it also changes in place",
+                        "a tensor of its own for each iteration",
+                        "append a clone()",
+                        growth.location,
+                    )
 
     def read(self, found: SymList) -> None:
         """The body reads a list from outside of it."""

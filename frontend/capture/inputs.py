@@ -191,6 +191,7 @@ class InputRun:
                 raise CaptureError(
                     f"the program leaves a gradient on its input '{name}'",
                     expected="gradients as results, or on parameters",
+                    location=tracer.gradients.line_of(made),
                     context=tracer.context,
                     advice="return ingot.autograd.grad(loss, [input]) instead of calling loss.backward()",
                 )

@@ -9,6 +9,7 @@ end; the same thing at the same place is counted, not kept twice.
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from ...ir.errors import ArgumentError, CaptureError
 from ...ir.ledger import KINDS, Ledger, LedgerEntry
 from ...ir.locations import Location, Mark, is_internal, resolve
 from ..module import Module
+from ..tensor_base import TensorBase
 from .arguments import arguments_of
 from .drawn import Drawn, source_of
 from .layer_reads import layer_reads
@@ -48,7 +50,9 @@ class CaptureLedger(Sequence[LedgerEntry]):
         self._found: dict[tuple[Any, ...], list[Any]] = {}  # kind, what, place, expression, value: code, count
         self._looks: dict[tuple[Any, ...], int] = {}
         self._given: set[tuple[Any, ...]] = set()
-        self._roots: dict[tuple[int, int], Any] = {}  # what chains started from: kept, so that ids stay theirs
+        self._roots: dict[
+            tuple[int, int], Any
+        ] = {}  # what chains started from: kept, so that ids stay theirs; tensors weakly
         self._ran: dict[int, CodeType] = {}
         self._outer: dict[int, CodeType] = {}  # by the id of a function's code, that of the function it stands in
         self._base: FrameType | None = None  # what began the capture: frames beyond it are not the program's
@@ -235,6 +239,8 @@ class CaptureLedger(Sequence[LedgerEntry]):
     # ------------------------------------------------------------------------------------------------ loads
 
     def _wanted(self, code: CodeType) -> bool:
+        if code.co_qualname.startswith("__create_fn__"):  # a dataclass's own methods
+            return False
         self._remember(code)
         return bool(scan(code))
 
@@ -262,11 +268,16 @@ class CaptureLedger(Sequence[LedgerEntry]):
         local, world = frame.f_locals, frame.f_globals
         for chain in chains:
             root = find(chain, local, world)
-            if root is MISSING or self._roots.get((id(chain), id(root)), MISSING) is root:
+            if root is MISSING or self._root_of(chain, root) is root:
                 continue
-            self._roots[id(chain), id(root)] = root
+            self._roots[id(chain), id(root)] = weakref.ref(root) if isinstance(root, TensorBase) else root
             if chain.scope != "closure" or not self._is_own(frame.f_code, chain.root):
                 self._load(frame, chain, root)
+
+    def _root_of(self, chain: Chain, root: Any) -> Any:
+        """What was looked at under an object's id; tensors are not kept, for it counts who else holds them."""
+        found = self._roots.get((id(chain), id(root)), MISSING)
+        return found() if isinstance(found, weakref.ref) else found
 
     def _remember(self, code: CodeType) -> None:
         """Code of the user's that runs in the program, and must live as long as its id is used."""

@@ -23,10 +23,13 @@ from ...ir.types import INT, TensorType, Type
 from ..dispatch import EAGER
 from ..tensor_base import TensorBase, wrap
 from .carried_sizes import CarriedSizes
+from .change_line import line_of_change
 from .control_tape import record_control
+from .decisions import truth
 from .grown_list import Growing, Growth, Run
-from .reach import Reach
+from .reach import Change, Reach
 from .regions import Region, Regions, discard
+from .sharing import base_of
 from .structured import (
     Cell,
     Leaves,
@@ -34,6 +37,7 @@ from .structured import (
     Unbound,
     Undefined,
     describe,
+    held,
     leaf_kind,
     leaf_type,
     leaf_value,
@@ -93,6 +97,7 @@ class _Leaf:
         type: the parameter's type.
         derived: the size variable that an integer always equals, which then needs no parameter.
         low: the smallest value of an integer.
+        param: the tensor that stands for it in the body.
     """
 
     kind: str
@@ -100,6 +105,7 @@ class _Leaf:
     type: Type
     derived: SizeExpr | None = None
     low: int | None = None
+    param: Any = None
 
 
 @dataclass(slots=True)
@@ -124,6 +130,7 @@ class _Attempt:
     lists: Growing
     condition: Value | None = None
     after: dict[Any, tuple[Cell, Any]] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
     result: Any = None
 
 
@@ -193,8 +200,8 @@ class _Loop:
                 self._enter_values(block)
                 self._suppose_condition()
                 attempt.result = self.body(number)
-                attempt.condition = leaf_value(tracer, self._truth(True if self.test is None else self.test()))
-                self._note(attempt, region, reach)
+                attempt.condition = leaf_value(tracer, truth(True if self.test is None else self.test()))
+                self._note(attempt, region, reach, before)
         except BaseException:
             discard(block)
             raise
@@ -202,12 +209,31 @@ class _Loop:
             tracer.lists_growing = lists
             reach.restore()
             self.names.set(before)
+        try:
+            for change in attempt.changes:
+                refuse_resizing(tracer, change, self._line_of)
+        except CaptureError:
+            discard(block)
+            raise
         return attempt
 
-    def _truth(self, value: Any) -> Any:
-        if isinstance(value, TensorBase):
-            return EAGER.reshape(EAGER.ne(value, 0), ())
-        return value if isinstance(value, SymBool) else bool(value)
+    def _line_of(self, change: Change) -> Location | None:
+        """The user's line by which the body changes an object: found by running the body once more."""
+        tracer, block = self.tracer, Block(self.tracer.graph, [INT], ["i"])
+        reach, before, lists = Reach(self.functions), self.names.get(), tracer.lists_growing
+        try:
+            with self.regions.enter(block, conditional=False):
+                tracer.lists_growing = Growing(self.regions.depth, lists)
+                self.sizes.begin()
+                number = tracer.bind("i", block.params[0], 0, 0)
+                self._suppose("<", number, self.count)
+                self._enter_values(block)
+                return line_of_change(lambda: self.body(number), change.read) or self.location
+        finally:
+            tracer.lists_growing = lists
+            discard(block)
+            reach.restore()
+            self.names.set(before)
 
     def _suppose(self, op: str, a: Any, b: Any) -> None:
         """A relation of sizes that holds in the body."""
@@ -244,16 +270,20 @@ class _Loop:
         found = self.regions.of_type(leaf.type)
         if isinstance(leaf.start, TensorBase):
             found._node, found._index = leaf.start._node, leaf.start._index
+        leaf.param = found if leaf.kind == "tensor" else None
         return made_leaf(tracer, leaf.kind, found, param)
 
-    def _note(self, attempt: _Attempt, region: Region, reach: Reach) -> None:
+    def _note(self, attempt: _Attempt, region: Region, reach: Reach, before: tuple[Any, ...]) -> None:
         """What the body has changed."""
-        for cell in self.names.cells():
-            attempt.after[cell.identity] = cell, settled(self.tracer, cell, cell.read(), self.location)
+        for cell, old in zip(self.names.cells(), before, strict=True):
+            value = settled(self.tracer, cell, cell.read(), self.location)
+            attempt.after[cell.identity] = cell, held(self.tracer, value, old, region)
+        attempt.lists.refuse_changed(region)
+        attempt.result = held(self.tracer, attempt.result, None, region)
         for change in reach.changes():
-            refuse_resizing(self.tracer, change, self.location)
+            attempt.changes.append(change)
             cell = Cell(change.identity, change.path, change.read, change.write)
-            attempt.after[cell.identity] = cell, change.after
+            attempt.after[cell.identity] = cell, held(self.tracer, change.after, change.before, region)
         for base in region.changed.values():
             cell = self._contents(base)
             attempt.after[cell.identity] = cell, stand_in(base)
@@ -283,6 +313,8 @@ class _Loop:
     def _same(self, before: Any, after: Any) -> bool:
         if before is after:
             return True
+        if self.tracer.is_late(before):  # to compare it would be to use it
+            return False
         a, b = Leaves(before), Leaves(after)
         return a.shape == b.shape and all(map(self._same_leaf, a.leaves, b.leaves))
 
@@ -341,6 +373,8 @@ class _Loop:
         if leaf.kind == "int":
             return self._int_fits(leaf, as_size(after))
         now, then = leaf.type, leaf_type(self.tracer, after)
+        if now == then:  # the key of a random state, among others
+            return True
         assert isinstance(now, TensorType) and isinstance(then, TensorType)
         if then.dtype is not now.dtype or len(then.sizes) != len(now.sizes):
             raise self._refusal(cell, leaf.start, after)
@@ -368,7 +402,7 @@ class _Loop:
         """Make the node, and let what it has changed stand for its outputs."""
         tracer, block = self.tracer, attempt.block
         leaves = [leaf for c in self.carried.values() for leaf in c.leaves if leaf.derived is None]
-        growths = list(attempt.lists.growths.values())
+        growths = [growth for growth in attempt.lists.growths.values() if growth.items]
         stacked = [item for growth in growths for item in growth.items]
         result = Leaves(attempt.result)
         stacked += result.leaves
@@ -378,7 +412,7 @@ class _Loop:
             assert attempt.condition is not None
             block.set_returns([attempt.condition, *yielded, *rows], self.location)
         with self.regions.keeping():
-            inputs = [self._trips(), leaf_value(tracer, self._truth(self.first))]
+            inputs = [self._trips(), leaf_value(tracer, truth(self.first))]
             starts = [leaf_value(tracer, self._start(leaf)) for leaf in leaves]
         trips = var(tracer.fresh_size("n", 2), 0)
         renamed = {name: var(tracer.fresh_size(name, 2), 0) for name in self.sizes.starts}
@@ -395,8 +429,8 @@ class _Loop:
         for name in (str(trips), *map(str, renamed.values())):
             del tracer.hints[name]  # the run shows them
         results = tracer.regions.run(node)
-        self._leave_values(node, results, leaves, renamed)
-        return result.rebuild(self._leave_stacks(node, results, growths, len(leaves)))
+        self._leave_values(node, results, leaves, renamed, attempt)
+        return result.rebuild(self._leave_stacks(node, results, growths, result.leaves, len(leaves)))
 
     def _trips(self) -> Value:
         count = _FOREVER if self.count is None else self.count
@@ -452,14 +486,34 @@ class _Loop:
         count = as_size(self.count) if self.count is not None and self.test is None else trips
         return type_.with_(sizes=(count, *sizes))
 
+    def _note_sharing(self, made: Sequence[Any], leaves: Sequence[_Leaf], attempt: _Attempt) -> None:
+        """What is carried may be tensors from outside of the loop at its end, or one memory."""
+        sharing, visible = self.regions.sharing, self.regions.visible
+        contents = {id(x) for c in self.carried.values() if c.cell.identity[0] == "tensor" for x in c.leaves}
+        kept = [i for i, leaf in enumerate(leaves) if leaf.kind == "tensor" and id(leaf) not in contents]
+        handed_on = self._after(attempt)
+        starts = {id(leaf.param): leaf.start for leaf in leaves if leaf.param is not None}
+        for i in kept:
+            base = base_of(handed_on[i])
+            for other in (leaves[i].start, starts.get(id(base)), base if visible(base) else None):
+                sharing.perhaps(made[i], other, self.location)
+        for given in (handed_on, [leaf.start for leaf in leaves]):
+            sharing.among([made[i] for i in kept], [given[i] for i in kept], self.location)
+
     def _leave_values(
-        self, node: Node, results: Sequence[Any], leaves: Sequence[_Leaf], renamed: dict[str, SizeExpr]
+        self,
+        node: Node,
+        results: Sequence[Any],
+        leaves: Sequence[_Leaf],
+        renamed: dict[str, SizeExpr],
+        attempt: _Attempt,
     ) -> None:
         tracer = self.tracer
         made = []
         for leaf, tensor, output in zip(leaves, results, node.outputs, strict=False):
             made.append(made_leaf(tracer, leaf.kind, tensor, output, "k", leaf.low))
         record_control(tracer, node, made)
+        self._note_sharing(made, leaves, attempt)
         by_leaf = {id(leaf): value for leaf, value in zip(leaves, made, strict=True)}
         for carried in self.carried.values():
             values = [
@@ -481,7 +535,9 @@ class _Loop:
         first = self.first if self.count is None else SymBool(None, self.tracer, (">=", as_size(self.count), 1))
         return carried.shape.rebuild([self.tracer.late(value, first, undefined) for value in values])
 
-    def _leave_stacks(self, node: Node, results: Sequence[Any], growths: Sequence[Growth], at: int) -> list[Any]:
+    def _leave_stacks(
+        self, node: Node, results: Sequence[Any], growths: Sequence[Growth], result: Sequence[Any], at: int
+    ) -> list[Any]:
         """Lists get what the loop has appended; gives what is left, the stacked results."""
         tracer = self.tracer
         stacks = []
@@ -494,8 +550,16 @@ class _Loop:
             if len(parts) > 1:
                 turned = EAGER.stack(parts, dim=1)
                 whole = EAGER.reshape(turned, (turned.shape[0] * len(parts), *turned.shape[2:]))
-            growth.list.take(Run(whole))
+            self._note_views([whole] * len(parts), growth.items)
+            growth.list.take(Run(whole, growth.kind, growth.location))
+        self._note_views(stacks, result)
         return stacks
+
+    def _note_views(self, stacks: Sequence[Any], items: Sequence[Any]) -> None:
+        """What is stacked may be views on a tensor from outside of the loop."""
+        for stack, item in zip(stacks, items, strict=True):
+            if isinstance(item, TensorBase) and self.regions.visible(base_of(item)):
+                self.regions.sharing.perhaps(stack, item, self.location)
 
     def _refusal(self, cell: Cell, before: Any, after: Any) -> CaptureError:
         file = self.location.file if self.location is not None else ""

@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from ...ir.locations import Location, is_internal, resolve
 from .reachable import is_users
+from .time_limit import OutOfTime
 
 __all__ = ["branch_between", "lines_of"]
 
 Step = tuple[CodeType, int, int, int]  # code, line, instruction, number of frames below
-_MOST: Final = 200_000  # steps that are kept
+_MOST: Final = 200_000  # steps; a run that takes more is stopped there
 _WINDOW: Final = 400  # how far to look for the place where two runs come together again
 
 
@@ -28,7 +29,9 @@ def lines_of(run: Callable[[], Any]) -> list[Step]:
     depths: dict[FrameType, int] = {}
 
     def local(frame: FrameType, event: str, argument: Any) -> Any:
-        if event == "line" and len(steps) < _MOST:
+        if event == "line":
+            if len(steps) >= _MOST:
+                raise OutOfTime
             steps.append((frame.f_code, frame.f_lineno, frame.f_lasti, depths[frame]))
         elif event == "return":
             depths.pop(frame, None)
@@ -45,7 +48,7 @@ def lines_of(run: Callable[[], Any]) -> list[Step]:
     sys.settrace(trace)
     try:
         # What the run raises is known already, and is part of the difference that is being explained.
-        with suppress(Exception):
+        with suppress(Exception, OutOfTime):
             run()
     finally:
         sys.settrace(before)

@@ -22,6 +22,7 @@ from .structured import Unbound
 __all__ = ["Change", "Reach"]
 
 _LEAVES: Final = (TensorBase, type, types.ModuleType, types.BuiltinFunctionType, str, bytes, int, float, complex)
+_OF_MODULES: Final = ("_parameters", "_buffers", "_modules")  # tables of what reads as attributes
 _MOST_OBJECTS: Final = 100_000
 _UNSET: Final = Unbound("it")
 
@@ -34,6 +35,7 @@ class Change:
         path: the place as the program would write it.
         place, key: the object that was changed, and what of it.
         before, after: what it held and holds.
+        kind: what the object is, in words.
     """
 
     path: str
@@ -41,6 +43,7 @@ class Change:
     key: Any
     before: Any
     after: Any
+    kind: str = "a variable"
 
     def write(self, value: Any) -> None:
         """Let the place hold a value."""
@@ -71,6 +74,7 @@ class Reach:
     def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
         self._seen: set[int] = set()
         self._places: list[tuple[str, Any, dict[Any, Any]]] = []
+        self._tables: set[int] = set()  # the dicts that hold an object's attributes
         self._queue: deque[tuple[str, Any]] = deque()
         for function in functions:
             self._function(function, own=True)
@@ -84,7 +88,8 @@ class Reach:
             for key in {**before, **now}:
                 old, new = before.get(key, _UNSET), now.get(key, _UNSET)
                 if old is not new:
-                    yield Change(_join(path, place, key), place, key, old, new)
+                    is_table = id(place) in self._tables
+                    yield Change(_join(path, place, key, is_table), place, key, old, new, _kind(place, is_table))
 
     def restore(self) -> None:
         """Give every place back what it held."""
@@ -140,15 +145,21 @@ class Reach:
             table = vars(value)
             self._places.append((path, table, dict(table)))
             self._seen.add(id(table))
+            self._tables.add(id(table))
             for key, item in table.items():
-                self._queue.append((f"{path}.{key}", item))
+                if key in _OF_MODULES and isinstance(item, dict):
+                    self._tables.add(id(item))
+                    self._queue.append((path, item))
+                else:
+                    self._queue.append((f"{path}.{key}", item))
             for method in _methods(value.__class__):
                 self._function(method)
 
     def _inside(self, path: str, value: Any) -> None:
+        is_table = id(value) in self._tables
         for key, item in _entries(value):
             if not isinstance(item, _LEAVES):
-                self._queue.append((f"{path}[{key!r}]", item))
+                self._queue.append((_join(path, value, key, is_table), item))
 
 
 class _GlobalPlace(dict[Any, Any]):
@@ -203,12 +214,21 @@ def _restore(place: Any, before: dict[Any, Any]) -> None:
         place.update(before)
 
 
-def _join(path: str, place: Any, key: Any) -> str:
+def _join(path: str, place: Any, key: Any, is_table: bool) -> str:
     if isinstance(place, (CellType, _GlobalPlace)):
         return path
     if isinstance(place, (list, deque)):
         return f"{path}[{key}]"
-    return f"{path}.{key}" if isinstance(key, str) and key.isidentifier() else f"{path}[{key!r}]"
+    if isinstance(place, set):
+        return f"{key!r} of {path}"
+    return f"{path}.{key}" if is_table else f"{path}[{key!r}]"
+
+
+def _kind(place: Any, is_table: bool) -> str:
+    if isinstance(place, (CellType, _GlobalPlace)):
+        return "a variable"
+    kinds = {list: "a list", set: "a set", deque: "a deque", dict: "an object" if is_table else "a dict"}
+    return next(name for kind, name in kinds.items() if isinstance(place, kind))
 
 
 @lru_cache(maxsize=4096)

@@ -31,6 +31,7 @@ _OURS: Final = __name__.split(".")[0]
 _OTHERS: Final = {"numpy", "ml_dtypes", "cupy", "_pytest", "pytest", *sys.stdlib_module_names} - {"__main__"}
 # Of Ingot's objects, those that users change; graphs and what is compiled from them are not among them.
 _WALKED: Final = re.compile(rf"{_OURS}\.((nn|optim|utils|frontend)\b|ir\.program$)")
+_MISSING: Final = object()
 _DESCRIPTORS: Final = {property: ("fget", "fset"), staticmethod: ("__func__",), classmethod: ("__func__",)}
 
 
@@ -65,7 +66,8 @@ class Place:
                 return {}
         if isinstance(owner, type):
             return {key: value for key, value in vars(owner).items() if not _is_special(key)}
-        return {name: getattr(owner, name) for name in self.names or () if hasattr(owner, name)}
+        found = {name: _own(owner, name) for name in self.names or ()}
+        return {name: value for name, value in found.items() if value is not _MISSING}
 
     def write(self, before: dict[Any, Any]) -> None:
         """Make it hold what it held before."""
@@ -140,6 +142,11 @@ class Reachable:
                 return
             self._seen[id(value)] = value
             self._visit(path, value)
+
+    @property
+    def objects(self) -> Iterable[Any]:
+        """Everything that was met."""
+        return self._seen.values()
 
     def _later(self, path: str, value: Any) -> None:
         if not isinstance(value, _PLAIN):
@@ -233,7 +240,7 @@ class Reachable:
         cls = type(value)
         if not (is_users(cls.__module__) or cls is SimpleNamespace or _WALKED.match(cls.__module__)):
             return
-        if isinstance(own := getattr(value, "__dict__", None), dict):
+        if isinstance(own := _own(value, "__dict__"), dict):
             self._place(path, own)
         slots = [name for base in cls.__mro__ for name in _slots(base)]
         if slots:
@@ -246,6 +253,14 @@ def reachable(func: Any, others: Iterable[tuple[str, Any]] = ()) -> Reachable:
     found = Reachable()
     found.walk([("generator", default_generator), *others, ("", func)])
     return found
+
+
+def _own(value: Any, name: str) -> Any:
+    """An attribute of an object, without its `__getattribute__` and `__getattr__`, which are the user's code."""
+    try:
+        return object.__getattribute__(value, name)
+    except AttributeError:
+        return _MISSING
 
 
 def _slots(cls: type) -> Iterator[str]:

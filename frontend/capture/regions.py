@@ -8,6 +8,7 @@ the caller makes it part of what the branch or loop yields.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -16,7 +17,8 @@ import numpy as np
 
 from ...ir.block import Block
 from ...ir.builder import Builder
-from ...ir.errors import IngotError
+from ...ir.errors import CaptureError, IngotError
+from ...ir.locations import here
 from ...ir.node import Node, Value
 from ...ir.registry import Op
 from ...ir.sizes import COMPARISONS, AssumingContext, SizeExpr, SizeRelation, evaluate, free_vars
@@ -26,6 +28,7 @@ from ..indexing import replay
 from ..mode import mode
 from ..storage import storage_of
 from ..tensor_base import wrap
+from .sharing import Sharing
 
 __all__ = ["Region", "Regions", "discard"]
 
@@ -45,6 +48,7 @@ class Region:
         self.block = block
         self.changed: dict[int, Any] = {}
         self._before: list[tuple[Any, dict[str, Any]]] = []
+        self._views: list[weakref.ref[Any]] = []
 
     def before_write(self, base: Any) -> None:
         """Keep a tensor, and the views on it, as they are before the region's first change."""
@@ -54,11 +58,20 @@ class Region:
         for tensor in (base, *([] if base._storage is None else base._storage.aliases)):
             self._before.append((tensor, {slot: getattr(tensor, slot) for slot in _SLOTS}))
 
+    def add_view(self, view: Any) -> None:
+        """A view was made inside."""
+        self._views.append(weakref.ref(view))
+
     def undo(self) -> None:
-        """Put the tensors from outside back."""
+        """Put the tensors from outside back, and let them go without the views that were made inside: these are derived
+        by what only the inside knows, such as the number of an iteration."""
         for tensor, slots in self._before:
             for slot, value in slots.items():
                 setattr(tensor, slot, value)
+        views = [view for ref in self._views if (view := ref()) is not None and view._storage is not None]
+        ids = {id(view) for view in views}
+        for storage in {id(view._storage): view._storage for view in views}.values():
+            storage.forget_views(ids)
 
 
 class Regions:
@@ -75,6 +88,7 @@ class Regions:
         self.stack: list[Region] = []
         self.conditional = False
         self.watching = False
+        self.sharing = Sharing(tracer.context)
         self.inner_sizes: set[str] = set()  # variables that only the inside of a region binds
         self._arrays: dict[Value, Any] = {}
         self._on_tape: dict[Value, tuple[Any, int]] = {}
@@ -83,10 +97,41 @@ class Regions:
     def depth(self) -> int:
         return len(self.stack)
 
+    def visible(self, tensor: Any) -> bool:
+        """Whether a tensor is there without the region that has just ended."""
+        if not self._tracer.is_traced(tensor):
+            return True
+        block = tensor._trace[1].block
+        return block is self._tracer.graph.block or any(block is region.block for region in self.stack)
+
     def before_write(self, base: Any) -> None:
         """A tensor is about to be changed in place."""
+        self.sharing.refuse_write(base)
         if self.stack:
             self.stack[-1].before_write(base)
+
+    def before_rebind(self, target: Any, value: Any) -> None:
+        """A tensor is about to take on another's memory.
+
+        Raises:
+            CaptureError: inside of a region, where it would share memory with another tensor, or not, as the run decides.
+        """
+        if not self.stack:
+            if self._tracer.is_external(target):
+                self.sharing.perhaps(target, value, here())
+            return
+        inside = self.stack[-1].block
+        if target._trace[1].block is inside:
+            return
+        views = [] if target._storage is None else target._storage.aliases
+        if target._base is not None or views or value._trace[1].block is not inside:
+            raise CaptureError(
+                "a tensor takes on other memory in a branch or loop",
+                expected="memory that is made there, for a tensor that shares none with another",
+                location=here(),
+                context=self._tracer.context,
+                advice="copy the elements: y.copy_(...) in place of y.data = ...",
+            )
 
     def used(self, tensor: Any, value: Value) -> Value:
         """A tensor is an operand inside of a region: its elements are needed to run the region afterwards."""
@@ -94,6 +139,11 @@ class Regions:
         if tensor._node is not None:
             self._on_tape.setdefault(value, (tensor._node, tensor._index))
         return value
+
+    def release(self) -> None:
+        """Let go of every tensor: nothing more will be run."""
+        self._arrays.clear()
+        self._on_tape.clear()
 
     def on_tape(self, value: Value) -> tuple[Any, int] | None:
         """Where the gradient of an operand goes, if it has one."""
@@ -171,13 +221,17 @@ class Regions:
         tracer = self._tracer
         grad, mode.grad, mode.tracer = mode.grad, False, None
         try:
-            return execute(op, inputs, attrs)
+            found = execute(op, inputs, attrs)
+            for view in found if isinstance(found, tuple) else (found,):
+                self.stack[-1].add_view(view)
+            return found
         except (IngotError, IndexError, ValueError):  # an index that the imagined sizes do not have
             found = self.of_type(types[0])
             found._array = np.lib.stride_tricks.as_strided(
                 inputs[0]._array.reshape(-1)[:1], found._array.shape, (0,) * found._array.ndim
             )
             link_view(found, inputs[0], op, attrs)
+            self.stack[-1].add_view(found)
             return found
         finally:
             mode.grad, mode.tracer = grad, tracer

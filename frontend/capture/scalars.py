@@ -56,6 +56,7 @@ class ScalarTracing:
     context: str
     path: list[str]
     frozen_ok: str | None
+    may_fix: frozenset[str]
     regions: Any
     _unproven: dict[Value, Callable[[], None]]
     _data_sizes: set[str]
@@ -233,7 +234,9 @@ class ScalarTracing:
         Raises:
             CaptureError: unless the tensor is constant, or the user has said that it may be frozen.
         """
-        if self.varies(tensor) and not self._frozen_branch("bool() of a tensor"):
+        if not self.varies(tensor):
+            self.take_constant(tensor)
+        elif not self._frozen_branch("bool() of a tensor"):
             what = "bool() of a tensor that depends on the program's inputs or state"
             raise unproven(what, self.context)
 
@@ -289,7 +292,17 @@ class ScalarTracing:
         if any(assumption.relation == relation for assumption in self.graph.assumptions):
             return
         self.graph.assumptions.append(Assumption(relation, location))
-        self.note("assumption", f"traced assuming {relation}", location)
+        self.note("assumption", f"traced assuming {relation.plainer()}", location)
+
+    def taken_to_be_equal(self, a: Size, b: Size) -> bool:
+        """Whether two sizes are equal in the example, and nobody has said that they vary: they are taken to be equal
+        then, from here on."""
+        simple = all(isinstance(size, int) or free_vars(size) == {str(size)} for size in (a, b))
+        names = {name for size in (a, b) if isinstance(size, SizeExpr) for name in free_vars(size)}
+        if not simple or not names <= self.may_fix or hint(a, self.hints) != hint(b, self.hints):
+            return False
+        self._assume(SizeRelation("==", *((b, a) if isinstance(a, int) else (a, b))))
+        return True
 
     def fix(self, size: SymInt, why: str) -> int:
         """A dynamic size as the plain integer it has in the example, from here on an assumption.
@@ -329,6 +342,7 @@ class ScalarTracing:
             CaptureError: unless it is constant, or the user has said that it may be frozen.
         """
         if not self.varies(tensor):
+            self.take_constant(tensor)
             return
         if self.frozen_ok is None or self.abstract:
             raise CaptureError(
@@ -349,6 +363,9 @@ class ScalarTracing:
         raise NotImplementedError
 
     def varies(self, tensor: Any) -> bool:
+        raise NotImplementedError
+
+    def take_constant(self, tensor: Any) -> None:
         raise NotImplementedError
 
     def adopt(self, tensor: Any, trace: Any) -> None:

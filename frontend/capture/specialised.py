@@ -61,11 +61,9 @@ def refuse_specialised(tracer: Any, sizes: DynamicSizes, allowed: Sequence[str] 
     Raises:
         CaptureError: naming the line that fixed it.
     """
-    if allowed is True:
-        return
-    names = (allowed,) if isinstance(allowed, str) else tuple(allowed or ())
+    fixable = sizes.fixable(allowed)
     for name, (value, assumption) in fixed_sizes(tracer.graph, sizes.hints).items():
-        if name in sizes.auto or name in names:
+        if name in fixable:
             continue
         location = assumption.location
         reasons = [e.what for e in tracer.ledger if e.location == location and e.kind in ("size", "assumption")]

@@ -19,6 +19,7 @@ from ...ir.locations import Location
 from ...ir.node import Value
 from ...ir.types import INT, TensorType, Type
 from ..tensor_base import TensorBase, wrap
+from .sharing import base_of
 from .symbols import SymBool, SymFloat
 from .symint import SymInt
 
@@ -30,11 +31,14 @@ __all__ = [
     "Unbound",
     "Undefined",
     "describe",
+    "held",
     "leaf_kind",
     "leaf_type",
     "leaf_value",
     "made_leaf",
     "place_of",
+    "refuse_resizing",
+    "settled",
     "stand_in",
 ]
 
@@ -239,7 +243,8 @@ def place_of(tracer: Any, value: Any, line: int, location: Location | None) -> s
 
 def stand_in(base: Any) -> Any:
     """A tensor's present value under an identity of its own."""
-    found = wrap(base._array)
+    found: Any = wrap(base._array)
+    found._base = base_of(base)
     found._trace, found._node, found._index = base._trace, base._node, base._index
     return found
 
@@ -262,27 +267,48 @@ def settled(tracer: Any, cell: Cell, value: Any, location: Location | None) -> A
     return Undefined(cell.name.strip("'"), what, location, tracer.context)
 
 
-def refuse_resizing(tracer: Any, change: Any, location: Location | None, appended: bool = False) -> None:
-    """A list or set gets longer or shorter where a captured branch or loop cannot follow.
+def refuse_resizing(tracer: Any, change: Any, line: Callable[[Any], Location | None], appended: bool = False) -> None:
+    """A list, dict or set gets or loses elements, or an object attributes, where a captured branch or loop cannot follow.
+
+    Args:
+        line: finds the line of a change.
+        appended: whether what is new at the end of a list can be followed.
 
     Raises:
-        CaptureError: when it does.
+        CaptureError: when one does.
     """
     place = change.place
-    if isinstance(change.before, Unbound) and isinstance(place, list) and appended:
-        return
-    if isinstance(place, dict) and not isinstance(change.after, Unbound):
-        return
-    if not isinstance(place, dict) and not hasattr(place, "cell_contents"):
-        if not isinstance(change.before, Unbound) and not isinstance(change.after, Unbound) and isinstance(place, list):
+    added, removed = isinstance(change.before, Unbound), isinstance(change.after, Unbound)
+    if isinstance(place, list):
+        if (added and appended) or not (added or removed):
             return
-    elif not isinstance(change.after, Unbound):
+    elif (isinstance(place, dict) or hasattr(place, "cell_contents")) and not removed:
         return
+    how = "is removed" if removed else "is added" if added else "is changed"
+    grows = isinstance(place, list) and added
     raise CaptureError(
-        f"{change.path} is added or removed in a branch or loop that the run decides",
-        expected="lists that a scripted function makes and appends to in every iteration",
-        found=f"a {type(place).__name__} from elsewhere that changes its length",
-        location=location,
+        f"{change.path} {how} in a branch or loop that the run decides",
+        expected="lists that a scripted function makes and appends to" if grows else "the same elements and attributes",
+        found=f"{change.kind} that changes its length",
+        location=line(change),
         context=tracer.context,
-        advice="make the list in the scripted function itself, or keep the values in a tensor",
+        advice="make the list in the scripted function itself, or keep the values in a tensor"
+        if grows
+        else "keep what differs in a tensor, or choose with ingot.where(...)",
     )
+
+
+def held(tracer: Any, value: Any, before: Any, region: Any) -> Any:
+    """What a variable holds at the end of a block, with tensors from outside as the block has changed them.
+
+    Their changes are undone behind the block; the variable's part of what the block hands on is the new contents.
+    """
+    if value is before or not region.changed:
+        return value
+    taken = Leaves(value)
+    leaves = [stand_in(leaf) if _is_changed(leaf, region) else leaf for leaf in taken.leaves]
+    return taken.rebuild(leaves) if any(x is not y for x, y in zip(leaves, taken.leaves, strict=True)) else value
+
+
+def _is_changed(leaf: Any, region: Any) -> bool:
+    return isinstance(leaf, TensorBase) and id(base_of(leaf)) in region.changed

@@ -16,17 +16,19 @@ import numpy as np
 
 from ...ir.arrays import is_array
 from ...ir.binding import bind_sizes
-from ...ir.errors import IngotError
+from ...ir.errors import IngotError, TimeLimitError
 from ...ir.graph import Graph, Value
 from ...ir.interpreter import interpret
 from ...ir.program import LedgerEntry, Signature
 from ...ir.trees import leaf_trees
+from ..mode import mode
 from ..tensor_base import TensorBase, wrap
 from .agreement import Mismatch, StructureError, leaves_by_tree, mismatch
 from .surroundings import Surroundings
+from .time_limit import NEVER, TimeLimit
 from .trial_inputs import Inputs
 
-__all__ = ["Gap", "Outcome", "Recorded", "Subject", "gaps", "unwarned"]
+__all__ = ["Gap", "Outcome", "Recorded", "Subject", "gaps", "plainly", "unwarned"]
 
 
 @contextmanager
@@ -35,6 +37,16 @@ def unwarned() -> Iterator[None]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """What was scripted or compiled runs as plain Python: that is what a program is compared with."""
+    before, mode.plain = mode.plain, True
+    try:
+        yield
+    finally:
+        mode.plain = before
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +101,15 @@ class Subject:
         except IngotError:
             return {}
 
-    def run_program(self, inputs: Inputs, state: Mapping[str, Any]) -> Outcome:
+    def run_program(self, inputs: Inputs, state: Mapping[str, Any], deadline: float = NEVER) -> Outcome:
         """The captured graph's outputs and updates."""
         arrays = inputs.arrays()
         try:
             with unwarned():
-                outputs, updates = interpret(self.graph, arrays, state, bind_sizes(self.graph, arrays))
+                sizes = bind_sizes(self.graph, arrays)
+                outputs, updates = interpret(self.graph, arrays, state, sizes, deadline=deadline)
+        except TimeLimitError as error:
+            return Outcome(error=error, stopped=True)
         except Exception as error:  # compared with what the function raises, or shown
             return Outcome(error=error)
         results = [np.array(x) if is_array(x) else x for x in outputs]
@@ -102,19 +117,23 @@ class Subject:
         written = {self.graph.inputs[i].name: x for i, x in zip(self.signature.writes, results[count:], strict=False)}
         return Outcome(results[:count], state=dict(updates), written=written)
 
-    def run_function(self, inputs: Inputs, arrays: Sequence[Any] | None = None) -> Outcome:
+    def run_function(self, inputs: Inputs, arrays: Sequence[Any] | None = None, deadline: float = NEVER) -> Outcome:
         """The function's results, and what it did to the state, to its inputs and to other tensors."""
         arrays = inputs.arrays() if arrays is None else arrays
         before = [np.array(x) if is_array(x) else x for x in arrays]
         made: dict[int, Any] = {id(x): wrap(x) for x in arrays if is_array(x)}
         leaves = [made[id(x)] if is_array(x) else x for x in arrays]
+        found: list[tuple[str, Any]] = []
+        limit = TimeLimit(deadline)
         try:
-            with unwarned():
+            with unwarned(), plainly(), limit:
                 found = list(leaves_by_tree(self.signature.result, self.call(leaves)))
         except StructureError as error:
             return Outcome(structure=str(error))
         except Exception as error:  # compared with what the program raises, or shown
-            return Outcome(error=error)
+            return Outcome(stopped=True) if limit.passed else Outcome(error=error)
+        if limit.passed:
+            return Outcome(stopped=True)
         return Outcome(
             [np.array(x._array) if isinstance(x, TensorBase) else x for _, x in found],
             [path for path, _ in found],
@@ -157,6 +176,7 @@ class Outcome:
         changed: what else the call changed in place, in words.
         structure: how the result is built differently, if so.
         error: what was raised instead of all that.
+        stopped: whether its time was over before it ended; for a program, `error` says so as well.
     """
 
     results: list[Any] = field(default_factory=list)
@@ -166,6 +186,7 @@ class Outcome:
     changed: list[str] = field(default_factory=list)
     structure: str = ""
     error: Exception | None = None
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +201,8 @@ class Gap:
 
 def gaps(program: Outcome, function: Outcome) -> list[Gap]:
     """How a program's outcome differs from its function's; both gave results, or neither did."""
+    if any(outcome.stopped and outcome.error is None for outcome in (program, function)):
+        return []  # a function's own run that was stopped is nothing to compare with
     if function.error is not None or program.error is not None:
         if (function.error is None) == (program.error is None):
             return []

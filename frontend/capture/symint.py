@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
+
 from ...ir import sizes
+from ...ir.locations import is_internal
 from ...ir.sizes import Size, SizeExpr
 from .symbols import SymBool, SymFloat
 
@@ -47,8 +51,13 @@ class SymInt:
         mine = self.__ingot_size__
         return self._make(_BINARY[op](other, mine) if reverse else _BINARY[op](mine, other))
 
-    def as_float(self) -> SymFloat:
-        """The same number as a run-time float."""
+    def as_float(self) -> Any:
+        """The same number as a run-time float; a plain one where the size has been fixed."""
+        size, hints = self.__ingot_size__, self._tracer.hints
+        if self._tracer.graph.assumptions and sizes.free_vars(size) <= hints.keys():
+            value = hint(size, hints)
+            if self._tracer.known("==", size, value) is True:
+                return float(value)
         return SymFloat(self._tracer.float_of(self), self._tracer)
 
     def _compare(self, op: str, other: Any) -> Any:
@@ -172,11 +181,26 @@ class SymInt:
     def __float__(self) -> float:
         return float(self._tracer.fix(self, "float() needs a plain number"))
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.asarray(self._tracer.fix(self, "NumPy needs a plain number"), dtype)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy's functions: arithmetic with a NumPy number stays symbolic, all else needs a plain number."""
+        operation = _UFUNCS.get(ufunc.__name__) if method == "__call__" and not kwargs else None
+        if operation is not None and not any(isinstance(x, np.ndarray) for x in inputs):
+            return operation(*(x.item() if isinstance(x, np.generic) else x for x in inputs))
+        plain = [np.asarray(x) if isinstance(x, SymInt) else x for x in inputs]
+        return getattr(ufunc, method)(*plain, **kwargs)
+
     def __repr__(self) -> str:
         return str(self.__ingot_size__)
 
+    def __str__(self) -> str:
+        text = repr(self)
+        return text if is_internal(sys._getframe(1).f_code.co_filename) else _Text(text, self)
+
     def __format__(self, spec: str) -> str:
-        return format(int(self), spec) if spec else str(self)
+        return format(int(self), spec) if spec else repr(self)
 
 
 class LateInt(SymInt):
@@ -197,6 +221,29 @@ class LateInt(SymInt):
         return self._size
 
 
+class _Text(str):
+    """What `str` gives of a dynamic size: its name, to be printed. Who looks it up or compares it needs the digits."""
+
+    __slots__ = ("_size",)
+
+    def __new__(cls, text: str, size: SymInt) -> _Text:
+        self = super().__new__(cls, text)
+        self._size = size
+        return self
+
+    def _digits(self) -> str:
+        return str(self._size._tracer.fix(self._size, "its text is compared or looked up"))
+
+    def __eq__(self, other: object) -> bool:
+        return self._digits() == other
+
+    def __ne__(self, other: object) -> bool:
+        return self._digits() != other
+
+    def __hash__(self) -> int:
+        return hash(self._digits())
+
+
 def hint(size: Size, hints: dict[str, int]) -> int:
     """A size at the example's values."""
     return size if isinstance(size, int) else sizes.evaluate(size, hints)
@@ -205,4 +252,11 @@ def hint(size: Size, hints: dict[str, int]) -> int:
 _BINARY: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "//": operator.floordiv, "%": operator.mod,
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+_UFUNCS: Final[dict[str, Callable[..., Any]]] = {
+    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
+    "true_divide": operator.truediv, "floor_divide": operator.floordiv, "remainder": operator.mod, "power": operator.pow,
+    "negative": operator.neg, "absolute": abs, "sqrt": lambda n: n**0.5,
+    "equal": operator.eq, "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le,
+    "greater": operator.gt, "greater_equal": operator.ge,
 }  # fmt: skip

@@ -218,7 +218,7 @@ def _checks(found: list[list[Captured]], session: Session, modes: tuple[str, ...
     for captures in found:
         for captured, mode in zip(captures, _modes_in_order(modes), strict=True):
             with _mode(session, mode):
-                verdict = captured.check(seed)
+                verdict = captured.check(seed, sum(map(len, found)))
             verdicts += [] if verdict is None else [verdict]
     return verdicts
 

@@ -29,6 +29,7 @@ from ..indexing import replay
 from ..mode import mode
 from ..random import default_generator
 from ..sizes import Size as Shape
+from ..storage import storage_of
 from ..tape import record
 from ..tensor_base import TensorBase, wrap
 from .gradients import Gradients
@@ -67,6 +68,9 @@ class Tracer(ScalarTracing):
         self.state: dict[str, tuple[Any, Value]] = {}
         self.path: list[str] = []
         self._anonymous: list[tuple[str, Any, Value]] = []
+        self._taken: list[tuple[Value, Location | None]] = []  # constants that became Python's, with the lines
+        self._over_numpy: dict[int, Any] = {}  # tensors that the run has made over NumPy's memory
+        self.may_fix: frozenset[str] = frozenset()  # dynamic sizes that nobody has named, or that may be fixed anyway
         self._externals: dict[int, tuple[str, Any, Value]] = {}  # state and constants alike, by the tensor's id
         self._replaced: dict[int, Value] = {}  # what takes the place of such a tensor at the end
         self._perhaps_views: list[tuple[weakref.ref[Any], weakref.ref[Any]]] = []
@@ -113,6 +117,7 @@ class Tracer(ScalarTracing):
         for key, tensor, value in self._anonymous:
             if key in self.keys.changed or self._at_end(tensor) is not value:
                 self.state[key] = (tensor, value)
+        self._refuse_taken()
         now = {key: self._at_end(tensor) for key, (tensor, _) in self.state.items()}
         updates = {key: value for key, value in now.items() if value is not self.state[key][1]}
         self.keys.changed |= updates.keys()
@@ -131,18 +136,65 @@ class Tracer(ScalarTracing):
                 value.replace_uses(self.builder_at_start().constant(_frozen(tensor._array)))
             self.graph.remove_state(key)
 
-    def replace(self, path: str, old: Any, new: Any) -> None:
+    def take_constant(self, tensor: Any) -> None:
+        """Note that Python takes a value out of a tensor that is constant as far as is known."""
+        value = tensor._trace[1] if self.is_traced(tensor) else self._external(tensor)
+        self._taken.append((value, here()))
+
+    def _refuse_taken(self) -> None:
+        """What Python took out of a tensor must not be state after all.
+
+        Raises:
+            CaptureError: when the program changes the tensor that a value came from.
+        """
+        changed = {value: key for key, _, value in self._anonymous if key in self.state}
+        for taken, location in self._taken if changed else ():
+            waiting, seen = [taken], {taken}
+            while waiting:
+                value = waiting.pop()
+                if value in changed:
+                    raise CaptureError(
+                        "the program takes a number out of a tensor, to Python, and changes the tensor",
+                        expected="a number that follows the tensor from call to call",
+                        found=f"{changed[value]}, a tensor of the caller's that no name leads to",
+                        location=location,
+                        context=self.context,
+                        advice="make it a buffer of a module, or a variable that the function uses by its name: then "
+                        "item() stays in the program",
+                    )
+                new = [x for x in (value.node.inputs if value.node is not None else ()) if x not in seen]
+                waiting += new
+                seen.update(new)
+
+    def replace(self, path: str, old: Any, new: Any, elsewhere: str = "") -> None:
         """Note that a name from outside, which stood for `old`, stands for `new` at the end of the run.
+
+        Args:
+            elsewhere: another name that stood for `old` and does not stand for `new` now.
 
         Raises:
             CaptureError: when the program has read the old tensor, and the new one cannot be the next call's.
         """
         is_state = isinstance(old, TensorBase) and (self.has_read(old) or id(old) in self.names)
+        if not is_state and isinstance(old, TensorBase) and isinstance(new, TensorBase):
+            # Nothing in the program reads it, but who holds the program may: it is state when its type stays.
+            if type_of(old._array) == self.value_of(new).type:
+                self.names = {**self.names, id(old): (path, old)}
+                is_state = True
+        made_by = self.value_of(new).node if isinstance(new, TensorBase) else None
+        location = None if made_by is None else made_by.location
+        if is_state and self.has_read(old) and elsewhere:
+            raise CaptureError(
+                "the program replaces a tensor under one of its names, and not under another",
+                expected="state with one name, or names that stay together",
+                found=f"{path} and {elsewhere}, which stood for one tensor",
+                location=location,
+                context=self.context,
+                advice="clone() the tensor where one name gets it from the other, or change it in place: copy_(...)",
+            )
         if is_state and isinstance(new, TensorBase) and self.value_of(old).type == self.value_of(new).type:
             self.replace_at_end(old, new)
             return
-        made_by = self.value_of(new).node if isinstance(new, TensorBase) else None
-        location = None if made_by is None else made_by.location
         if is_state and self.has_read(old):
             raise CaptureError(
                 f"the program reads the tensor {path} and puts another kind of value in its place",
@@ -212,6 +264,7 @@ class Tracer(ScalarTracing):
             raise CaptureError(
                 "the program changes one of its inputs in place",
                 expected="a program that leaves its arguments as they are",
+                found=f"a change of input '{self.value_of(base).name}'",
                 location=here(),
                 context=self.context,
                 advice='clone() the argument first, or return the changed tensor; or trace with mutates="write_back", '
@@ -219,6 +272,14 @@ class Tracer(ScalarTracing):
             )
         if id(base._array) in self._inputs:
             self.input_writes.setdefault(id(base._array), here())
+        if id(base) in self._over_numpy:
+            raise CaptureError(
+                "the program changes memory of NumPy's in place, through a tensor that it makes over it",
+                expected="a tensor with memory of its own",
+                location=here(),
+                context=self.context,
+                advice="ingot.tensor(array) copies the array; for state, make the tensor once, outside of the program",
+            )
         self._refuse_uncertain_alias(base)
         self.value_of(base)
         self.regions.before_write(base)
@@ -249,6 +310,26 @@ class Tracer(ScalarTracing):
         """Let a tensor stand for another value from here on."""
         tensor._trace = trace
         self._touched.append(tensor)
+
+    def made(self, tensor: Any) -> None:
+        """Note that the program makes a tensor of plain values: a constant, which is made anew by each call, and no
+        state, whatever is written to it."""
+        fixed = wrap(np.array(tensor._array))
+        type_ = self._external(fixed).type
+        # Inside of a branch or loop it belongs to the inside, where it can be changed.
+        inside = self.regions.depth and isinstance(type_, TensorType)
+        self.adopt(tensor, (EAGER.clone(fixed) if inside else fixed)._trace)
+
+    def second_leaf(self, tensor: Any) -> dict[str, Any]:
+        """The parts of a tensor on the same memory, cut off from the gradient, which follows changes of the first."""
+        found = EAGER.detach(tensor)
+        parts = dict(vars(found))
+        storage_of(found._base).forget_views({id(found)})
+        return parts
+
+    def made_over(self, tensor: Any) -> None:
+        """Note that the program makes a tensor over NumPy's memory."""
+        self._over_numpy[id(tensor)] = tensor
 
     def is_external(self, tensor: Any) -> bool:
         """Whether the program neither got the tensor as an input nor made it, but found it."""
@@ -319,7 +400,11 @@ class Tracer(ScalarTracing):
 
     def varies(self, tensor: Any) -> bool:
         """Whether a tensor's value depends on the program's inputs or state, and not on constants alone."""
-        return self.is_traced(tensor) and not tensor._trace[2]
+        if not self.is_traced(tensor):
+            if id(tensor if tensor._base is None else tensor._base) not in self.names and id(tensor) not in self.names:
+                return False
+            self.value_of(tensor)  # state that no operation has read yet
+        return not tensor._trace[2]
 
     def value_of(self, x: Any) -> Value:
         """The graph value that stands for an operand."""

@@ -106,10 +106,7 @@ def _float(value: Any = 0.0) -> Any:
 
 
 def _bool(value: Any = False) -> Any:
-    decided = truth(value)
-    if isinstance(decided, TensorBase):
-        return SymBool(EAGER.reshape(EAGER.ne(decided, 0), ()), mode.tracer)
-    return decided
+    return truth(value)
 
 
 def _len(value: Any) -> Any:

@@ -19,7 +19,6 @@ from ..capture.loops import loop
 from ..capture.structured import Leaves, Names, Unbound, leaf_kind
 from ..capture.symbols import Symbol, SymBool
 from ..capture.symint import SymInt
-from ..dispatch import EAGER
 from ..mode import mode
 from ..tensor_base import TensorBase
 from .callees import callee
@@ -99,7 +98,7 @@ def _joined(decided: Any, rest: tuple[Callable[[], Any], ...], how: Callable[...
 
     def others() -> Any:
         nonlocal by_sizes
-        found = as_truth(how(*rest))
+        found = truth(how(*rest))
         by_sizes &= isinstance(found, bool) or found.by_sizes
         return found
 
@@ -108,17 +107,9 @@ def _joined(decided: Any, rest: tuple[Callable[[], Any], ...], how: Callable[...
     return found.mark_by_sizes() if by_sizes and isinstance(found, SymBool) else found
 
 
-def as_truth(value: Any) -> Any:
-    """A value as a bool, or a run-time bool."""
-    decided = truth(value)
-    if isinstance(decided, TensorBase):
-        return SymBool(EAGER.reshape(EAGER.ne(decided, 0), ()), mode.tracer)
-    return decided
-
-
 def not_(value: Any) -> Any:
     """`not value`."""
-    decided = as_truth(value)
+    decided = truth(value)
     return decided.negated() if isinstance(decided, SymBool) else not decided
 
 
@@ -171,7 +162,7 @@ def assert_(test: Any, message: Callable[[], Any] | None) -> None:
         if not bool(decided):
             raise _assertion(message)
     else:
-        tracer.require(as_truth(decided), "" if message is None else str(message()), here())
+        tracer.require(truth(decided), "" if message is None else str(message()), here())
 
 
 def _assertion(message: Callable[[], Any] | None) -> AssertionError:
@@ -189,7 +180,7 @@ def while_(
     while True:
         decided = truth(test())
         if not isinstance(decided, bool):
-            first = as_truth(decided)
+            first = truth(decided)
             loop(
                 mode.tracer, lambda _: body(), test, Names(names, get, set, lines), first=first, functions=(test, body)
             )
@@ -208,7 +199,7 @@ def for_(
     items = items_of(iterable)
     if items is not None:
         for part in items.parts():
-            _captured(part, body, test, variables, True if test is None else as_truth(test()))
+            _captured(part, body, test, variables, True if test is None else truth(test()))
         return
     iterator = iter(iterable)
     while True:
@@ -238,7 +229,7 @@ def _rest(iterable: Any, iterator: Iterator[Any], body: Callable[[Any], None], t
     if isinstance(iterable, range) and len(rest) > 1:
         left = range_items(range(rest[0], rest[-1] + (1 if iterable.step > 0 else -1), iterable.step))
         try:
-            _captured(left, body, test, names, as_truth(test()))
+            _captured(left, body, test, names, truth(test()))
             return
         except CaptureError:
             if len(rest) > _MOST_UNROLLED:
