@@ -2,8 +2,8 @@
 
     python benchmarks/run.py [NAME ...]
 
-A name picks one module: import_time, eager, chains, net, train_step, scale. Ratios are taken within this run, subjects
-in turns.
+A name picks one module: import_time, eager, chains, net, calls, train_step, capture, scale. Ratios are taken within
+this run, subjects in turns.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from measure import Row, other_load
 from rich.console import Console
 from rich.table import Table
 
-MODULES = ("import_time", "eager", "chains", "net", "train_step", "scale")
+MODULES = ("import_time", "eager", "chains", "net", "calls", "train_step", "capture", "scale")
 
 
 def _show(rows: list[Row], title: str, console: Console) -> None:

@@ -10,7 +10,7 @@ import importlib.util
 import sys
 import threading
 from collections.abc import Callable
-from functools import cache, lru_cache, wraps
+from functools import cache, lru_cache, partial, wraps
 from typing import Any
 
 import numpy as np
@@ -96,8 +96,7 @@ def _quiet_functions() -> tuple[Callable[[], Any], Callable[[Any], None]]:
 
         return enter, lambda state: state.__exit__(None, None, None)
     extobj = make(all="ignore")
-    set_, reset = variable.set, variable.reset
-    return lambda: set_(extobj), reset
+    return partial(variable.set, extobj), variable.reset
 
 
 quiet_set, quiet_reset = _quiet_functions()

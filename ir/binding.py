@@ -20,7 +20,10 @@ from .graph import Graph, Value
 from .sizes import Size, SizeExpr, bounds, evaluate, free_vars, solve, substitute
 from .types import BOOL, FLOAT, INT, KeyType, ScalarType, TensorType, Type
 
-__all__ = ["SizeBinder", "bind_sizes", "python_size", "solve_sizes"]
+__all__ = ["UNUSUAL", "SizeBinder", "bind_sizes", "python_size", "solve_sizes"]
+
+UNUSUAL: Final = (AttributeError, TypeError, ValueError, ZeroDivisionError)
+"""What the compiled checks raise at inputs that are no arrays, too few, or of sizes that a division does not take."""
 
 _NAME: Final = re.compile(r"[A-Za-z_]\w*")
 _FUNCTIONS: Final = {"min": "min", "max": "max"}
@@ -63,9 +66,14 @@ class SizeBinder:
     """The checks of one graph, compiled. Call it with inputs; it gives the values of the size variables.
 
     The graph's inputs, state and assumptions must not change afterwards.
+
+    Attributes:
+        names: the size variables.
+        quick: the compiled checks: from inputs to the variables' values, or to None, or to one of the errors `UNUSUAL`,
+            where something does not fit or is out of the ordinary. A call of the binder says what.
     """
 
-    __slots__ = ("_assumptions", "_bounds", "_fast", "_inputs", "_name", "_state", "names")
+    __slots__ = ("_assumptions", "_bounds", "_inputs", "_name", "_state", "names", "quick")
 
     def __init__(self, graph: Graph) -> None:
         self._name = graph.name
@@ -75,7 +83,7 @@ class SizeBinder:
         variables = graph.sizes
         self.names = tuple(variables)
         self._bounds = {name: bounds(variable) for name, variable in variables.items()}
-        self._fast = _compile(graph, self._bounds)
+        self.quick = _compile(graph, self._bounds)
 
     def __call__(self, inputs: Sequence[Any], state: Mapping[str, Any] | None = None) -> dict[str, int]:
         """The size variables' values.
@@ -90,8 +98,8 @@ class SizeBinder:
             DTypeError: for a wrong dtype.
         """
         try:
-            found: dict[str, int] | None = self._fast(inputs)
-        except (AttributeError, TypeError, ValueError, ZeroDivisionError):
+            found: dict[str, int] | None = self.quick(inputs)
+        except UNUSUAL:
             found = None
         return self._careful(inputs, state or {}) if found is None else found
 
@@ -207,11 +215,12 @@ class SizeBinder:
             # Assumptions about sizes that appear only later, in the middle of the graph, are checked there.
             if not relation.free_vars <= bindings.keys() or relation.holds(bindings):
                 continue
+            said = relation.plainer()
             at = f" at {assumption.location}" if assumption.location else ""
             values = ", ".join(f"{v} = {bindings[v]}" for v in sorted(relation.free_vars))
             raise ShapeError(
-                f"@{self._name}: traced assuming {relation}{at}; got {values}",
-                expected=str(relation),
+                f"@{self._name}: traced assuming {said}{at}; got {values}",
+                expected=str(said),
                 found=values,
                 location=assumption.location,
                 advice="trace again with an example of these sizes, or leave the size out of the condition",

@@ -30,6 +30,7 @@ __all__ = [
     "IngotError",
     "ParseError",
     "ShapeError",
+    "TimeLimitError",
     "UnsupportedError",
     "VerifyError",
 ]
@@ -127,6 +128,10 @@ class IndexOutOfRange(IngotError, IndexError):
 
 class AssertError(IngotError, AssertionError):
     """An assertion of the program does not hold; the message is the program's own."""
+
+
+class TimeLimitError(IngotError, TimeoutError):
+    """A run was given a limit of time, and did not end within it."""
 
 
 class CaptureError(IngotError):

@@ -60,25 +60,26 @@ def _register(kind: str, signature: str, infer: Infer, kernel: Callable[..., Any
 
 
 def _memoised(infer: Infer) -> Infer:
-    """Type rules are pure, but for the size context: without one, each signature is inferred once."""
+    """Type rules are pure, but for the size context, which matters where there are size variables: each signature is
+    inferred once, or once in each context. What a context was asked once it knows, so nothing is assumed twice."""
     memo: dict[Any, tuple[Type, ...]] = {}
 
     def remembered(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
-        if size_context() is not None:
-            return infer(types, attrs)
         # 1, 1.0 and True are equal as keys, and are not one attribute. Size variables of one name are equal
         # whatever their bounds, which decide what is inferred and belong to the result.
         bounds = bounds_in(types, attrs)
         key = (tuple(types), get_default_dtype(), bounds, *attrs.items(), *map(type, attrs.values()))
+        context = size_context() if bounds else None
+        known = memo if context is None else context.inferred.setdefault(infer, {})
         try:
-            found = memo.get(key)
+            found = known.get(key)
         except TypeError:  # an attribute that holds an array
             return infer(types, attrs)
         if found is None:
             found = infer(types, attrs)
-            if len(memo) > 10_000:
-                memo.clear()
-            memo[key] = found
+            if len(known) > 10_000:
+                known.clear()
+            known[key] = found
         return found
 
     return remembered

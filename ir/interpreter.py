@@ -6,13 +6,14 @@ nesting may be as deep as memory allows. A value is let go after its last use.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from .binding import SizeBinder, solve_sizes
-from .errors import ArgumentError, IndexOutOfRange, IngotError, ShapeError
+from .errors import ArgumentError, IndexOutOfRange, IngotError, ShapeError, TimeLimitError
 from .graph import Block, Graph, Node, Value
 from .locations import Location
 from .size_matching import fits_bounds
@@ -29,6 +30,8 @@ def interpret(
     inputs: Sequence[Any],
     state: Mapping[str, Any] | None = None,
     sizes: Mapping[str, int] | None = None,
+    *,
+    deadline: float | None = None,
 ) -> tuple[list[Any], dict[str, Any]]:
     """Run a graph.
 
@@ -36,6 +39,7 @@ def interpret(
         inputs: one array (or number, or key) for each input.
         state: arrays by key. None of them is changed.
         sizes: the size variables' values; by default they are found from the inputs, which are then checked.
+        deadline: when to give up, by `time.perf_counter()`. It is looked at between nodes.
 
     Returns:
         the outputs, and the new values of the state that the graph updates. They may share memory with inputs,
@@ -43,6 +47,7 @@ def interpret(
 
     Raises:
         IngotError: for inputs that do not fit, and for what goes wrong at a node, with the user's line.
+        TimeLimitError: when the deadline has passed.
 
     >>> from .builder import Builder
     >>> from .dtypes import float32
@@ -57,7 +62,7 @@ def interpret(
     if missing := [key for key in graph.state if key not in state]:
         raise ArgumentError(f"@{graph.name}: state {missing[0]!r} is missing")
     bindings = dict(SizeBinder(graph)(inputs, state) if sizes is None else sizes)
-    machine = _Machine(graph, bindings)
+    machine = _Machine(graph, bindings, deadline=deadline)
     values = machine.run([*inputs, *(state[key] for key in graph.state)])
     count = len(graph.outputs)
     return values[:count], dict(zip(graph.updates, values[count:], strict=True))
@@ -178,12 +183,19 @@ class _Frame:
 
 
 class _Machine:
-    def __init__(self, graph: Graph, bindings: Bindings, last: dict[Node, tuple[Value, ...]] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        bindings: Bindings,
+        last: dict[Node, tuple[Value, ...]] | None = None,
+        deadline: float | None = None,
+    ) -> None:
         self.graph = graph
         self.bindings = bindings
         self.values: dict[Value, Any] = {}
         self.last = last_uses(graph) if last is None else last
         self.frames: list[_Frame] = []
+        self.deadline = deadline
         self.result: list[Any] = []
 
     def run(self, arguments: Sequence[Any]) -> list[Any]:
@@ -199,8 +211,12 @@ class _Machine:
             frame = frames[-1]
             node = next(frame.nodes, None)
             if node is not None:
+                if self.deadline is not None:
+                    self.look_at_clock(node)
                 self.step(node)
                 continue
+            if self.deadline is not None and frame.block.parent is not None:
+                self.look_at_clock(frame.block.parent)  # a body without nodes may be run forever
             terminator = frame.block.terminator
             assert terminator is not None
             yielded = [self.values[value] for value in terminator.inputs]
@@ -212,6 +228,13 @@ class _Machine:
                 frame.finish(yielded)
             else:
                 self.located(frame.block.parent, frame.finish, yielded)
+
+    def look_at_clock(self, node: Node) -> None:
+        """Give up where the time is over."""
+        assert self.deadline is not None
+        if time.perf_counter() > self.deadline:
+            context = f"while running @{self.graph.name}"
+            raise TimeLimitError("the time given is over", location=node.location, path=node.path, context=context)
 
     def enter(self, block: Block, arguments: Sequence[Any], finish: Callable[[list[Any]], None]) -> None:
         self.values.update(zip(block.params, arguments, strict=True))

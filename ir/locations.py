@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, FrameType
 
+import numpy as np
+
 __all__ = ["Location", "Mark", "here", "is_internal", "mark", "positions", "resolve"]
 
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # Tests, benchmarks and examples stand in the repository beside the package's folders, yet are users of it.
 _USERS = tuple(_PACKAGE + name + os.sep for name in ("tests", "benchmarks", "examples", "docs", ".venv"))
@@ -53,8 +56,8 @@ Mark = tuple[CodeType, int]
 
 @lru_cache(maxsize=4096)
 def is_internal(filename: str) -> bool:
-    """Whether code of this file is Ingot's own, or Python's machinery, rather than the user's."""
-    if filename.startswith(("<frozen ", "<entry ")):
+    """Whether code of this file is Ingot's own, NumPy's, or Python's machinery, rather than the user's."""
+    if filename.startswith(("<frozen ", "<entry ", _NUMPY)):
         return True
     return filename.startswith(_PACKAGE) and not filename.startswith(_USERS)
 

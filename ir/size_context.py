@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final
 
 from .size_algebra import evaluate, polynomial_quotient
 from .size_bounds import COMPARISONS, decide
@@ -48,6 +48,7 @@ class SizeContext:
         self._facts: dict[SizeRelation, bool] = {}  # each with its negation, which does not hold
         self._deduced = Facts()
         self._remembered: dict[tuple[str, Size, Size], bool | None] = {}
+        self.inferred: dict[Any, dict[Any, Any]] = {}  # what type rules have found in this context; see `families`
         for fact in facts:
             self.add(fact)
 

@@ -59,6 +59,24 @@ class SizeRelation:
         """The same relation with its sides exchanged: `0 < B` becomes `B > 0`."""
         return SizeRelation(_FLIPPED[self.op], self.right, self.left)
 
+    def plainer(self) -> SizeRelation:
+        """The same condition in words that a user would choose, for messages.
+
+        >>> from .size_bounds import minimum
+        >>> from .size_expr import var
+        >>> str(SizeRelation("==", var("n"), minimum(var("n"), 10)).plainer())
+        'n <= 10'
+        """
+        for one, other in ((self.left, self.right), (self.right, self.left)):
+            terms = other.terms if isinstance(other, SizeExpr) and self.op == "==" else ()
+            if len(terms) != 1 or terms[0][0] != 1 or len(terms[0][1]) != 1:
+                continue
+            atom = terms[0][1][0]
+            if atom.op in ("min", "max") and len(atom.args) == 2 and one in atom.args:
+                limit = atom.args[1 - atom.args.index(one)]
+                return SizeRelation("<=" if atom.op == "min" else ">=", one, limit)
+        return self
+
     @property
     def free_vars(self) -> frozenset[str]:
         """The names of the variables on both sides."""

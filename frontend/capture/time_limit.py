@@ -17,6 +17,7 @@ from .watching import Watch
 __all__ = ["NEVER", "OutOfTime", "TimeLimit"]
 
 NEVER: Final = float("inf")
+_GRACE: Final = 0.25  # seconds for what stands in `finally`, and in the `__exit__` of what the user has entered
 
 
 class OutOfTime(BaseException):
@@ -55,6 +56,8 @@ class TimeLimit:
 
     def _look(self, frame: FrameType) -> None:
         """A line of the user's code is about to run."""
-        if time.perf_counter() > self._deadline:
+        now = time.perf_counter()
+        if now > self._deadline:
             self.passed = True
+            self._deadline = now + _GRACE
             raise OutOfTime

@@ -445,14 +445,14 @@ def test_chaos_hides_nothing():
 
 
 def test_what_a_program_computes_otherwise_is_pinned_to_its_line(monkeypatch):
-    def wrong(graph, inputs, state=None, sizes=None):
+    def wrong(graph, inputs, state=None, sizes=None, **options):
         """The interpreter, but it adds where it should subtract."""
         graph = graph.copy()
         for node in list(graph.nodes()):
             if node.op.short == "sub":
                 added = Builder(graph, at=InsertionPoint.before(node)).emit("add", node.inputs)
                 node.replace_with(list(added.outputs))
-        return interpret(graph, inputs, state, sizes)
+        return interpret(graph, inputs, state, sizes, **options)
 
     def f(x, y):
         total = x * 2
@@ -585,8 +585,8 @@ def test_programs_that_are_right_pass_without_noise(kind, rng):
 def test_what_rounding_alone_makes_different_is_no_difference(size, function, right, monkeypatch):
     """The interpreter gets inputs that are off by a rounding, or by more."""
 
-    def shaken(graph, inputs, state=None, sizes=None):
-        return interpret(graph, [x * x.dtype.type(1 + size) for x in inputs], state, sizes)
+    def shaken(graph, inputs, state=None, sizes=None, **options):
+        return interpret(graph, [x * x.dtype.type(1 + size) for x in inputs], state, sizes, **options)
 
     functions = {
         "chaotic": RIGHT["iterated chaos"][0],
@@ -755,7 +755,7 @@ def test_every_entry_point_is_checked():
 def test_both_modes_are_checked():
     net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5))
     verdict = passes(net, ingot.rand(5, 4), modes=("train", "eval"))
-    assert verdict.forwards > 20
+    assert 10 < verdict.forwards <= 20
 
     class Forgetful(nn.Module):
         def __init__(self):

@@ -122,6 +122,34 @@ def test_globals_closures_attributes_and_class_attributes_are_guarded(monkeypatc
     assert len(compiled.variants) == 5
 
 
+def test_attributes_that_are_looked_up_by_name():
+    class Thing:
+        pass
+
+    thing = Thing()
+    name = "factor"
+    compiled = ingot.compile(lambda x: x * getattr(thing, name) if hasattr(thing, name) else x)
+    assert compiled(ingot.ones(1)).item() == 1
+    thing.factor = 3.0
+    assert compiled(ingot.ones(1)).item() == 3
+    thing.factor = 4.0
+    assert compiled(ingot.ones(1)).item() == 4
+
+
+def test_objects_with_slots_and_tensors_in_containers():
+    class Slotted:
+        __slots__ = ("scale",)
+
+    thing, held = Slotted(), [ingot.ones(1), {"w": ingot.ones(1)}]
+    thing.scale = 2.0
+    compiled = ingot.compile(lambda x: x * thing.scale * held[0] + held[1]["w"])
+    assert compiled(ingot.ones(1)).item() == 3
+    thing.scale = 3.0
+    held[0].mul_(2.0)
+    held[1]["w"] = ingot.tensor([5.0])
+    assert compiled(ingot.ones(1)).item() == 11
+
+
 def test_a_constant_of_another_type_is_another_constant():
     compiled = ingot.compile(lambda x, n: x * n)
     x = ingot.tensor([2])
@@ -293,6 +321,23 @@ def test_python_values_that_the_function_sets_are_set_again():
     assert once.ready and once.notes == ["made"]
 
 
+def test_global_variables_that_the_function_sets_are_set_again(monkeypatch):
+    monkeypatch.setitem(globals(), "_calls", 0)
+
+    @ingot.compile(max_variants=3)
+    def step(x):
+        global _calls, _last
+        _calls = min(_calls + 1, 2)
+        _last = x.sum()
+        return x * _calls
+
+    monkeypatch.delitem(globals(), "_last", raising=False)
+    step.warmup(ingot.ones(1))
+    assert globals()["_calls"] == 0 and "_last" not in globals()
+    assert [step(ingot.ones(1)).item() for _ in range(4)] == [1, 2, 2, 2]
+    assert globals()["_calls"] == 2 and globals().pop("_last").item() == 1
+
+
 def test_a_counter_in_python_runs_into_the_limit_with_the_guard_named():
     state = {"count": 0}
 
@@ -395,6 +440,19 @@ def test_tensors_made_of_numbers_within_the_function_are_constants():
         return total
 
     assert [f(ingot.ones(2)).tolist() for _ in range(2)] == [[2, 3], [2, 3]]
+    assert f.variants[0].graph.state == {}
+
+
+def test_tensors_made_of_numbers_within_a_loop_are_constants():
+    @ingot.compile(script=True)
+    def f(n, x):
+        rows = []
+        for _ in range(n):
+            x = x + ingot.tensor([1.0, 2.0])
+            rows.append(x)
+        return ingot.stack(rows)
+
+    assert f(ingot.tensor(2), ingot.zeros(2)).tolist() == [[1, 2], [2, 4]]
     assert f.variants[0].graph.state == {}
 
 

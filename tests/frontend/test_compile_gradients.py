@@ -131,3 +131,23 @@ def test_results_without_a_gradient(rng):
     a, b, c = ingot.compile(f)(x)
     assert a.requires_grad and not b.requires_grad and not c.requires_grad
     assert b.dtype is ingot.int64
+
+
+def test_loops_branches_and_assertions(rng):
+    def f(x, w):
+        assert x.sum() > -100, "far out"
+        steps = 0
+        while x.norm() < 10:
+            x = x * w if x.sum() > 0 else x * 2
+            steps += 1
+        return (x * steps).sum()
+
+    compiled = ingot.compile(f, script=True, dynamic=True)
+    for values in ([0.5, 1.0], [-0.5, 0.25, -1.0], [20.0, 3.0]):
+        x = ingot.tensor(values, requires_grad=True)
+        w = ingot.tensor(1.7, requires_grad=True)
+        expected = ingot.autograd.grad(f(x, w), (x, w), allow_unused=True)
+        found = ingot.autograd.grad(compiled(x, w), (x, w))
+        for a, b in zip(found, expected, strict=True):
+            assert ingot.allclose(a, ingot.zeros_like(a) if b is None else b)
+    assert len(compiled.variants) == 1

@@ -325,3 +325,47 @@ def test_the_memory_of_parameters_stays_where_it_is(rng):
     # All but the random state is computed where it lies.
     after = compiled.variants[0].source.partition("    results = ")[2].partition("return results")[0]
     assert after.count("np.copyto") == 1
+
+
+@pytest.mark.parametrize("option", ["weight_decay", "momentum"])
+def test_an_option_that_steers_the_formula_makes_variants(option, rng):
+    batches = [images(rng, ingot.float64) for _ in range(4)]
+    found = []
+    for wrap in (ingot.compile, lambda f: f):
+        _, optimizer, step = training(convolutional, OPTIMIZERS["momentum"])
+        run = wrap(step)
+        ingot.manual_seed(7)
+        found.append([])
+        for i, batch in enumerate(batches):
+            optimizer.param_groups[0][option] = (0.1, 0.2)[i % 2]
+            found[-1].append(run(*batch).item())
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-9)
+
+
+def test_a_schedule_within_the_step_is_followed(rng):
+    batches = [images(rng, ingot.float64) for _ in range(4)]
+    found = []
+    for wrap in (ingot.compile, lambda f: f):
+        _, optimizer, step = training(convolutional, OPTIMIZERS["sgd"])
+        schedule = ingot.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+
+        def both(x, y, step=step, schedule=schedule):
+            loss = step(x, y)
+            schedule.step()
+            return loss
+
+        found.append(losses(wrap(both), batches))
+        assert optimizer.param_groups[0]["lr"] == 0.05 * 0.5**4
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-9)
+
+
+def test_hooks_that_are_added_later_run(rng):
+    model, _, _ = training(convolutional, OPTIMIZERS["sgd"])
+    compiled = ingot.compile(lambda x: model(x))
+    x, _ = images(rng, ingot.float64)
+    model.eval()
+    before = compiled(x).detach().numpy()
+    handle = model.register_forward_hook(lambda module, args, result: result * 2)
+    np.testing.assert_allclose(compiled(x).detach().numpy(), 2 * before)
+    handle.remove()
+    np.testing.assert_array_equal(compiled(x).detach().numpy(), before)

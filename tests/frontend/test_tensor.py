@@ -55,6 +55,7 @@ def test_numpy_arrays_and_scalars_are_operands():
     x = ingot.ones(2)
     assert (x + np.ones(2, np.float32)).tolist() == [2.0, 2.0]
     assert (np.float32(2) * x).tolist() == [2.0, 2.0]
+    assert (x * np.float64(2)).dtype == (np.sqrt(4.0) + x).dtype == ingot.float32
     assert isinstance(np.ones(2, np.float32) + x, ingot.Tensor)
 
 

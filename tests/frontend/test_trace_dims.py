@@ -219,3 +219,33 @@ def test_the_report_has_a_part_for_each_entry_point():
     text = program.report()
     assert text.index("a(x)") < text.index("b(y)")
     assert "y                 the caller's own, at each call" in text
+
+
+def test_a_size_that_one_side_of_a_branch_fixes():
+    layer = ingot.nn.Linear(2, 2)
+
+    @ingot.jit.script
+    def f(x):
+        while x.sum() > 1:
+            if x.sum() > 4:
+                x = layer(x) - 1
+            else:
+                x = x - 1
+        return x
+
+    program = f.program(ingot.ones(3, 2))
+    assert [str(assumption.relation) for assumption in program.graph.assumptions] == ["x_1 == 2"]
+    x = ingot.full((5, 2), 1.0)
+    assert ingot.allclose(program(x), f.original(x))
+    with pytest.raises(ShapeError, match="x_1 == 2"):
+        program(ingot.ones(5, 3))
+
+
+def test_a_named_size_that_one_side_of_a_branch_fixes_is_refused():
+    layer = ingot.nn.Linear(2, 2)
+
+    def f(x):
+        return layer(x) if x.sum() > 4 else -x
+
+    with pytest.raises(CaptureError, match="differs in type between the sides"):
+        ingot.jit.trace(f, ingot.ones(3, 2), dynamic_shapes={1: "width"}, script_branches=True)
