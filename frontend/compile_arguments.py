@@ -75,11 +75,14 @@ def arguments_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
     return Arguments(args, kwargs, structure, leaves, objects, tuple([_facts(x) for x in leaves]), same)
 
 
-_leaf: Final = partial(tuple.__new__, Leaf)  # half the time of `Leaf(...)`, which each call takes for each tensor
+_leaf: Final[Callable[[Any], Leaf]] = partial(
+    tuple.__new__, Leaf
+)  # half the time of `Leaf(...)`, which each call takes for each tensor
 
 
 def _facts(leaf: Any) -> Leaf:
-    if leaf.__class__ in TENSORS or isinstance(leaf, TensorBase):
+    kind: type = leaf.__class__
+    if kind in TENSORS or isinstance(leaf, TensorBase):
         array = leaf._array
         if leaf._node is None:
             return _leaf((array.dtype, array.shape, False, False))

@@ -25,6 +25,7 @@ from ..ir.insertion import InsertionPoint
 from ..ir.sizes import Size
 from ..ir.types import TensorType
 from ..ir.verifier import verify
+from .capture.structured import refuse_undefined
 from .capture.symbols import Symbol
 from .capture.symint import SymInt
 from .compile_arguments import Arguments, names_of, rebuilt
@@ -178,6 +179,7 @@ class _Capture:
             with paused_gc():
                 self._substitute_numbers()
                 result = self._call()
+                tracer.refuse_caught()
                 self._refuse_random(drawn)
                 found = self._finish(result)
                 del result
@@ -267,17 +269,18 @@ class _Capture:
             produced.append(x)
             return "made", len(produced) - 1
 
-        is_leaf = lambda x: isinstance(x, (TensorBase, SymInt, Symbol))  # noqa: E731
         try:
-            answer = recipe_of(result, is_leaf, place_of, lambda x: id(x) in known)
+            answer = recipe_of(result, _is_leaf, place_of, lambda x: id(x) in known)
+        except CaptureError:
+            raise
         except IngotError as error:
             raise CaptureError(f"the function's result: {error.what}", context=tracer.context) from None
         effects = Effects()
         for tensor, gradient in tracer.live.left():
             if id(tensor) in self.leaf_of or self.guards.slot_of(tensor) is not None:
                 where = place_of(tensor)
-                effects.gradients.append((where, recipe_of(gradient, is_leaf, place_of, lambda x: False)))
-        self._changes(effects, is_leaf, place_of, known)
+                effects.gradients.append((where, recipe_of(gradient, _is_leaf, place_of, lambda x: False)))
+        self._changes(effects, place_of, known)
         plain = [i for i, x in enumerate(produced) if isinstance(x, Symbol)]
         with_grad = [isinstance(x, TensorBase) and x._node is not None for x in produced]
         seeds, outputs, wanted = self._gradients(produced)
@@ -329,7 +332,7 @@ class _Capture:
             if id(tensor) in self.tracer._externals:
                 self.guards.gradient(self.tracer.label(tensor), self._slot(tensor), gradient)
 
-    def _changes(self, effects: Effects, is_leaf: Any, place_of: Any, known: set[int]) -> None:
+    def _changes(self, effects: Effects, place_of: Any, known: set[int]) -> None:
         """What the run has put at places that outlive it."""
 
         def keep(x: Any) -> bool:
@@ -339,9 +342,9 @@ class _Capture:
             try:
                 if isinstance(table, CellType):
                     now = read(Place(path, table, None, None))
-                    effects.entries.append((table, None, recipe_of(now, is_leaf, place_of, keep)))
+                    effects.entries.append((table, None, recipe_of(now, _is_leaf, place_of, keep)))
                 elif isinstance(table, list):
-                    effects.lists.append((table, recipe_of(list(table), is_leaf, place_of, keep)))
+                    effects.lists.append((table, recipe_of(list(table), _is_leaf, place_of, keep)))
                 else:
                     for key in [key for key in before if key not in table]:
                         effects.deleted.append((table, key))
@@ -350,7 +353,7 @@ class _Capture:
                             continue
                         if key not in before:
                             self.guards.absent(f"{path}.{key}".lstrip("."), table, key)
-                        effects.entries.append((table, key, recipe_of(value, is_leaf, place_of, keep)))
+                        effects.entries.append((table, key, recipe_of(value, _is_leaf, place_of, keep)))
             except IngotError as error:
                 raise CaptureError(
                     f"the function changes {path or 'an object'} in a way that a compiled call cannot repeat",
@@ -421,6 +424,14 @@ class _Capture:
             graph.remove_state(key)
             found.effects.written = [s for s in found.effects.written if s != found.state[key]]
             del found.state[key]
+
+
+def _is_leaf(value: Any) -> bool:
+    """Whether a part of a result is a tensor or a run-time number."""
+    refuse_undefined(value)
+    if isinstance(value, str) and mode.tracer is not None:
+        mode.tracer.refuse_text(value)
+    return isinstance(value, (TensorBase, SymInt, Symbol))
 
 
 def _module_paths(reach: Reach) -> dict[int, str]:

@@ -284,7 +284,7 @@ class _Writer:
             return f"{owner}.cell_contents"
         if place.by_attribute:
             return f"{owner}.{place.key}"
-        key = repr(place.key) if isinstance(place.key, (str, int)) else self.constant(place.key)
+        key = repr(place.key) if type(place.key) in (str, int) else self.constant(place.key)
         return f"{owner}[{key}]"
 
     def refuse_if(self, condition: str) -> None:

@@ -24,7 +24,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..ir.errors import CaptureError
-from ..ir.locations import is_internal
+from .capture.watching import is_users
 from .module import Module
 from .random import Generator
 from .tensor_base import TensorBase
@@ -41,6 +41,7 @@ _SPECIAL: Final = frozenset(
     ("forward", "__call__", "__getitem__", "__len__", "__iter__", "__next__", "__contains__", "__enter__", "__exit__",
      "__getattr__", "__bool__", "__eq__", "__add__", "__mul__", "__sub__", "__truediv__", "__matmul__")
 )  # fmt: skip
+_NOT_WRITTEN: Final = "@"  # names that pytest puts into functions whose assertions it rewrites
 _NOT_FOLLOWED: Final = ("numpy", "ingot", "builtins")
 
 
@@ -186,7 +187,7 @@ class Reach:
         self._seen.add(id(func))
         code = func.__code__
         attributes, names, reflects = _named(code)
-        if is_internal(code.co_filename):
+        if not is_users(code.co_filename):
             self.names |= attributes
             return
         self.names |= attributes
@@ -204,7 +205,7 @@ class Reach:
 
     def _names_of(self, space: dict[str, Any], names: frozenset[str]) -> None:
         for name in names:
-            if name in space:
+            if name in space and not name.startswith(_NOT_WRITTEN):
                 self._note(name, space, name)
 
     # ------------------------------------------------------------------------------------------------ objects
@@ -244,7 +245,7 @@ class Reach:
             self._dict(path, value)
         elif isinstance(value, Module):
             self._module(path, value)
-        elif hasattr(value, "param_groups") and hasattr(value, "named_state"):
+        elif hasattr(type(value), "named_state") and hasattr(value, "param_groups"):
             self._optimizer(path, value)
         elif hasattr(type(value), "__ingot_original__"):
             self._queue.append((path, value.__ingot_original__))
@@ -325,7 +326,8 @@ class Reach:
         return found
 
     def _object(self, path: str, value: Any) -> None:
-        if isinstance(value, (random.Random, np.random.Generator, np.random.RandomState)):
+        sources = (random.Random, np.random.Generator, np.random.RandomState)
+        if isinstance(value, sources) and not isinstance(value, random.SystemRandom):  # that one has no state
             self.sources.append((path, value))
         if isinstance(value, (types.MethodWrapperType, types.GeneratorType, set, frozenset, deque, np.ndarray)):
             return

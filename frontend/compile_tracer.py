@@ -102,6 +102,9 @@ class LiveTracer(Tracer):
         self.adopt(tensor, (self, value, label is None))
         return value
 
+    def is_known_state(self, tensor: Any) -> bool:
+        return id(tensor) in self.labels
+
     def _free(self, wanted: str) -> str:
         key, number = wanted, 1
         while key in self.graph.state:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..backends.backend import get_backend
 from ..ir.arrays import is_array
-from ..ir.binding import SizeBinder
+from ..ir.binding import SizeBinder, bind_sizes
 from ..ir.errors import CaptureError, IngotError
 from ..ir.graph import Graph
 from ..passes import run_pipeline
@@ -179,7 +179,7 @@ class Variant:
         captured = self._captured
         inputs = self._inputs(given)
         sizes = self._bind(inputs) if self.dynamic else {}
-        state = {key: slots[slot]._array for key, slot in self._state}
+        state = {key: slots[slot]._array for key, slot in self._state} if self._state else {}
         if self._written:
             _refuse_shared(state, self._update_keys, inputs)
         outputs, updates = self._run(inputs, state, sizes)
@@ -187,7 +187,8 @@ class Variant:
             np.copyto(state[key], array) if isinstance(array, np.ndarray) else state[key].__setitem__(..., array)
         for slot in self._written:
             storage_of(slots[slot]).version += 1
-        made = [wrap(x) if is_array(x) else x for x in outputs[: captured.produced]]
+        produced = outputs if self._cut is None else outputs[: captured.produced]
+        made = [wrap(x) if x.__class__ is np.ndarray or is_array(x) else x for x in produced]
         for i in captured.plain:
             made[i] = made[i].item()
         if self._cut is not None:

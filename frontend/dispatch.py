@@ -295,9 +295,9 @@ def _is_number(value: Any) -> bool:
 
 def _unwrap(op: Op, value: Any) -> tuple[Any, Any, Any]:
     """A value as (operand, array or number, tape node)."""
-    if _is_number(value) or (value is None and any(p.optional for p in op.schema.inputs)):
+    if value.__class__ in _NUMBERS or (value is None and any(p.optional for p in op.schema.inputs)):
         return value, value, None
-    if not isinstance(value, TensorBase):
+    if not isinstance(value, TensorBase) and not _is_number(value):
         value = as_operand(op, value)
     if isinstance(value, TensorBase):
         return value, value._array, value._node

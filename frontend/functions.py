@@ -201,7 +201,10 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     if isinstance(fill_value, np.generic):
         fill_value = fill_value.item()
     if type(fill_value).__name__ in ("SymFloat", "SymBool"):
-        number = to(fill_value.as_tensor(), dtype=_checked_dtype(_RUN_TIME[type(fill_value).__name__] if dtype is None else dtype))
+        number = to(
+            fill_value.as_tensor(),
+            dtype=_checked_dtype(_RUN_TIME[type(fill_value).__name__] if dtype is None else dtype),
+        )
         return EAGER.clone(EAGER.expand(EAGER.detach(number), _sizes((size,))))
     kind = _RUN_TIME.get(type(fill_value).__name__, type(fill_value)) if dtype is None else dtype
     found = EAGER.full(_sizes((size,)), fill_value, _checked_dtype(kind))

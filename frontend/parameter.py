@@ -55,7 +55,11 @@ class Parameter(Tensor):
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 
+    def __copy__(self) -> Parameter:
+        return Parameter(self.detach(), self.requires_grad)
+
     def __reduce_ex__(self, protocol: Any) -> Any:
+        self._leaves_graph("pickle")
         return _rebuild, (self._array, self.requires_grad)
 
 

@@ -105,7 +105,7 @@ def _on_device(program: Program, name: str) -> Program:
 def in_dtype(program: Program, dtype: DType) -> Program:
     """The program with its floating-point state, inputs and results in a dtype."""
     record = program._own._record  # its own arrays, also where their tensors have been moved on already
-    old = {DType.of(a.dtype) for a in record.state.values()}
+    old = {DType.of(a.dtype) for a in record.state.values() if a.dtype != np.uint64}  # but for random states
     old |= {v.type.dtype for g in record.graphs.values() for v in g.inputs if isinstance(v.type, TensorType)}
     change = {d: dtype for d in old if d.is_floating_point and d is not dtype}
     if not change:

@@ -306,9 +306,8 @@ class Tensor(TensorBase, Operators):
                 location=here(),
             )
         tracer = mode.tracer
-        if tracer is not None and tracer.varies(self):
-            if tracer.frozen_ok is None or tracer.abstract:
-                return tracer.item(self)
+        if tracer is not None and tracer.varies(self) and (tracer.frozen_ok is None or tracer.abstract):
+            return tracer.item(self)
         if tracer is not None:
             tracer.leaves_graph(self, "item()")
         value = self._array.item()
@@ -390,7 +389,10 @@ class Tensor(TensorBase, Operators):
         indexing.set_(self, index, value)
 
     def __repr__(self) -> str:
-        return functions.show(self)
+        text = functions.show(self)
+        if mode.tracer is not None and mode.tracer.is_traced(self) and mode.tracer.varies(self):
+            mode.tracer.shown(text)
+        return text
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and self._array.size == 1 else str(self)
@@ -408,7 +410,12 @@ class Tensor(TensorBase, Operators):
         memo[id(self)] = found
         return found
 
+    def __copy__(self) -> Tensor:
+        found = self.detach()
+        return found.requires_grad_() if self.requires_grad and self.is_leaf else found
+
     def __reduce_ex__(self, protocol: Any) -> Any:
+        self._leaves_graph("pickle")
         return functions.rebuild, (self._array, self.requires_grad and self.is_leaf)
 
     # ------------------------------------------------------------- methods that are more than an op of the name

@@ -119,9 +119,17 @@ def _blocks(targets: list[Any], gradient: Any) -> list[tuple[Any, list[Any]]]:
 
 def zeros_for(parameter: Tensor) -> Tensor:
     """State of a parameter's sizes and dtype, all 0; never part of a capture."""
-    return wrap(namespace(parameter._array).zeros_like(parameter._array, order="C"))
+    return _beside(parameter, namespace(parameter._array).zeros_like(parameter._array, order="C"))
 
 
 def count_for(parameter: Tensor, value: float = 0.0) -> Tensor:
     """A step count on the parameter's device, a float64 without dimensions; never part of a capture."""
-    return wrap(namespace(parameter._array).full((), value, float64.np))
+    return _beside(parameter, namespace(parameter._array).full((), value, float64.np))
+
+
+def _beside(parameter: Tensor, array: Any) -> Tensor:
+    """State of a parameter: a captured program's own where the program has found the parameter, and not made it."""
+    found: Tensor = wrap(array)
+    if mode.tracer is not None and not mode.tracer.is_external(parameter):
+        mode.tracer.made(found)
+    return found

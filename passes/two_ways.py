@@ -106,7 +106,7 @@ class Split:
 
     def derivative(self) -> Derivative:
         made, joint = self.made, self.joint
-        forward, backward = self._forward(), self._backward()
+        forward, backward = self._forward(), self.backward()
         sources = self._sources()
         saved = tuple(sources[value] for value in (*self.taken, *self.carriers))
         joint.set_return([*self.results, *self.all_gradients], joint.updates)
@@ -202,7 +202,8 @@ class Split:
             found.remove_input(value)
         return found
 
-    def _backward(self) -> Graph:
+    def backward(self) -> Graph:
+        """The way back: takes what is taken, the carriers and the seeds; the joint graph's outputs change."""
         joint, count = self.joint, len(self.gradients)
         given = [*self.taken, *self.carriers, *self.seeds]
         joint.set_return([*self.gradients, *given], joint.updates)

@@ -86,6 +86,12 @@ def apart() -> Iterator[set[int]]:
             os.sched_setaffinity(0, usual)
 
 
+class ThreadSettings(threading.local):
+    """What a thread was told for itself. The default stands in the class: a missing attribute takes long to find."""
+
+    most = 0
+
+
 class Pool:
     """The threads that help; made when first needed, and anew in a forked process."""
 
@@ -93,13 +99,12 @@ class Pool:
     executor: ThreadPoolExecutor | None = None
     watches_forks = False
     most = 0  # threads that were asked for in this process, 0 where nobody said; in a thread, `own.most`
-    own = threading.local()
+    own = ThreadSettings()
 
     @classmethod
     def limit(cls) -> int:
         """How many threads this thread's calls were told to use, or 0."""
-        found: int = getattr(cls.own, "most", 0) or cls.most
-        return found
+        return cls.own.most or cls.most
 
     @classmethod
     def submit(cls, task: Callable[..., Any], *args: Any) -> Any:
@@ -140,7 +145,8 @@ def fused(
     """
     if prod(shape) <= BLOCK:
         filled = [np.full(shape, value, dtype) for value, dtype in constants]
-        return partial(kernel, *scratch.arrays(0, shape, registers), *filled)
+        ahead = [*scratch.arrays(0, shape, registers), *filled]
+        return partial(kernel, *ahead) if ahead else kernel
     return Blocks(kernel, shape, operands, registers, constants, cost, scratch)
 
 

@@ -21,31 +21,33 @@ _DEEPEST: Final = 12  # Python allows 20 loops inside each other, and 100 levels
 
 def emit_if(e: Emitter, node: Node) -> Iterator[Block]:
     """Write a `prim::If`; hands out its blocks, to go on when they are written."""
-    condition = e.seats[node.inputs[0]].text
+    condition = e.decides(node.inputs[0])
     storages = [_storage_for(e, value) for value in node.outputs]
     names = [e.names.new("v") if storage is None else "" for storage in storages]
     e.line(f"if {condition}:", node)
-    yield from _branch(e, node.blocks[0], storages, names)
+    yield from _branch(e, node, 0, storages, names)
     e.line("else:")
-    yield from _branch(e, node.blocks[1], storages, names)
+    yield from _branch(e, node, 1, storages, names)
     for value, storage, name in zip(node.outputs, storages, names, strict=True):
         if storage is not None:
             e.sit(value, storage)
         else:
             e.function.assigned.add(name)
-            e.seat_loose(value, name, fresh=False)
-            e.learn(value, name)
+            e.seat_variable(value, name)
 
 
 def _storage_for(e: Emitter, value: Value) -> Storage | None:
     """Memory for what several blocks may write; None where a Python variable does."""
     type_ = value.type
-    if not isinstance(type_, TensorType) or not e.is_planned(type_.sizes):
+    if not isinstance(type_, TensorType) or value in e.scalars or not e.is_planned(type_.sizes):
         return None
     return e.target(value) or e.storage(type_)
 
 
-def _branch(e: Emitter, block: Block, storages: Sequence[Storage | None], names: Sequence[str]) -> Iterator[Block]:
+def _branch(
+    e: Emitter, node: Node, which: int, storages: Sequence[Storage | None], names: Sequence[str]
+) -> Iterator[Block]:
+    block, outputs = node.blocks[which], node.outputs
     returns = block.returns
     for value, storage in zip(returns, storages, strict=True):
         if storage is not None and returns.count(value) == 1 and value.node is not None and value.node.block is block:
@@ -53,10 +55,10 @@ def _branch(e: Emitter, block: Block, storages: Sequence[Storage | None], names:
     with e.indented(), outlined(e) as function:
         known = dict(e.sizes)
         yield block
-        for value, storage, name in zip(returns, storages, names, strict=True):
+        for value, output, storage, name in zip(returns, outputs, storages, names, strict=True):
             seat = e.seats[value]
             if storage is None:
-                e.assign(name, kept(e, value))
+                e.assign(name, kept(e, value, output))
             elif seat.storage is not storage or not seat.whole:
                 e.line(f"np.copyto({storage.name}, {seat.text})")
         if block.terminator is not None:
@@ -65,8 +67,10 @@ def _branch(e: Emitter, block: Block, storages: Sequence[Storage | None], names:
         function.extend(name for name in names if name)
 
 
-def kept(e: Emitter, value: Value) -> str:
-    """A value that goes into a Python variable: a copy, where it lies in memory that will be used again."""
+def kept(e: Emitter, value: Value, to: Value) -> str:
+    """A value for the Python variable of another one: a copy, where it lies in memory that will be used again."""
+    if to in e.scalars:
+        return e.scalar(value)
     seat = e.seats[value]
     return f"{seat.text}.copy()" if seat.storage is not None else seat.text
 

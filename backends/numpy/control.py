@@ -11,6 +11,7 @@ from .branches import emit_if
 from .emitter import Emitter
 from .loops import emit_loop
 from .nodes import emit_plain
+from .scalars import emit_scalars
 from .structure import STRUCTURE
 
 __all__ = ["emit_block"]
@@ -46,7 +47,8 @@ def _nodes(e: Emitter, block: Block) -> Iterator[Block]:
 
 
 def _emit(e: Emitter, node: Node) -> None:
+    kept = node.outputs and node.outputs[0] in e.scalars and node.op.name != "prim::Constant"
     try:
-        STRUCTURE.get(node.op.name, emit_plain)(e, node)
+        (emit_scalars if kept else STRUCTURE.get(node.op.name, emit_plain))(e, node)
     except IngotError as error:
         raise error.located(node.location, node.path, f"while emitting @{e.graph.name} for the numpy backend") from None

@@ -16,6 +16,7 @@ from ..backend import Source
 from .control import emit_block
 from .emitter import Emitter, Line
 from .nodes import why_opened
+from .scalars import scalar_values
 from .text import comment, dtype_text
 from .views import view_facts
 
@@ -56,6 +57,7 @@ def emit_source(graph: Graph, in_place: frozenset[str] = frozenset()) -> Source:
     """
     graph = prepare(graph)
     e = Emitter(graph)
+    e.scalars = scalar_values(graph)
     inputs, state = e.seat_parameters()
     e.write_in_place(in_place)
     given = [*graph.outputs, *(value for key, value in graph.updates.items() if key not in in_place)]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ir.dtypes import DType
 from ...ir.graph import Graph, Node, Value
 from ...ir.interpreter import last_uses
 from ...ir.registry import lookup
@@ -24,7 +25,7 @@ from ...ir.types import TensorType
 from . import runtime
 from .embed import Embedder
 from .seats import Seat, Storage
-from .text import Names, attribute, dtype_text, place, python_size, shape_text
+from .text import Names, attribute, dtype_text, number, place, python_size, shape_text
 from .views import sample_sizes
 
 __all__ = ["Emitter", "Function", "Line"]
@@ -77,6 +78,7 @@ class Emitter:
         kernels: functions of fused groups, nests and outlined blocks.
         position: counts nodes, for the storages' first and last uses.
         targets: storages that certain values should be written to.
+        scalars: tensors without dimensions that are kept as NumPy scalars; see `scalars`.
         results: values that are to be written to memory that the caller gets.
         function: what is being written; `visible` are the variables of those around it.
         dying: the values that no node after a given one needs.
@@ -101,6 +103,8 @@ class Emitter:
         self.targets: dict[Value, Storage] = {}
         self.dying = {node: frozenset(values) for node, values in last_uses(graph).items()}
         self.results: set[Value] = set()
+        self.scalars: frozenset[Value] = frozenset()
+        self.literals: dict[tuple[str, str], str] = {}
         self.function = Function()
         self.visible: set[str] = set()
         self.place = ""
@@ -232,6 +236,36 @@ class Emitter:
         self.seats[value] = Seat(text, None, contiguous=contiguous, fresh=fresh)
         return self.seats[value]
 
+    def seat_scalar(self, value: Value, text: str) -> None:
+        """Seat a value that is kept as a NumPy scalar; to all who need an array, it is one."""
+        self.seats[value] = Seat(f"np.asarray({text})", fresh=True, scalar=text)
+
+    def seat_variable(self, value: Value, name: str) -> None:
+        """Seat a value that is carried in a Python variable."""
+        if value in self.scalars:
+            return self.seat_scalar(value, name)
+        self.seat_loose(value, name, fresh=False)
+        self.learn(value, name)
+
+    def scalar(self, value: Value) -> str:
+        """A tensor without dimensions as a NumPy scalar, or a bool of Python's."""
+        seat = self.seats[value]
+        return seat.scalar or f"{seat.text}[()]"
+
+    def decides(self, value: Value) -> str:
+        """A bool, or a tensor of one, as a condition."""
+        seat = self.seats[value]
+        return seat.scalar or seat.text
+
+    def literal(self, dtype: DType, value: Any) -> str:
+        """A number of a dtype, which the plan makes once."""
+        if dtype.kind == "bool":
+            return str(bool(value))
+        key = (dtype.name, repr(value))
+        if key not in self.literals:
+            self.literals[key] = self.plan_line(self.names.new("k"), f"{dtype_text(dtype)}({number(value)})")
+        return self.literals[key]
+
     def target(self, value: Value) -> Storage | None:
         """Where a value should be written to, if that is settled and nothing else lies there."""
         if value in self.results:
@@ -309,6 +343,9 @@ class Emitter:
         values = (*self.graph.inputs, *self.graph.state.values())
         for value, name in zip(values, (*inputs, *state), strict=True):
             self.seat_loose(value, name, fresh=False)
+        for value in self.graph.inputs:
+            if value in self.scalars:
+                self.seats[value].scalar = self.assign(self.names.new("v"), f"{self.seats[value].text}[()]")
         return inputs, state
 
     def write_in_place(self, keys: Collection[str]) -> None:

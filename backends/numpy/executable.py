@@ -20,6 +20,7 @@ from .embed import STAND_IN_ERRORS
 __all__ = ["NumpyExecutable"]
 
 _PLANS: Final = 16  # size bindings whose buffers are kept
+_POOL: Final = runtime.Pool
 
 _count = itertools.count()
 
@@ -54,8 +55,8 @@ class NumpyExecutable(Executable):
     def __call__(
         self, inputs: Sequence[Any], state: Mapping[str, Any], sizes: Mapping[str, int]
     ) -> tuple[list[Any], dict[str, Any]]:
-        key = tuple([sizes[name] for name in self._sizes])
-        place = (runtime.Pool.limit(), key)  # a plan cuts its work for so many threads
+        key = tuple([sizes[name] for name in self._sizes]) if self._sizes else ()
+        place = (_POOL.own.most or _POOL.most, key)  # a plan cuts its work for so many threads
         plans = self._plans.get(place)
         if plans is None:
             plans = self._plans_for(place)
@@ -65,7 +66,7 @@ class NumpyExecutable(Executable):
             plan = self._plan(self.source.constants, *key)
         token = quiet_set()
         try:
-            outputs, updates = self._compute(plan, inputs, [state[name] for name in self._state])
+            outputs, updates = self._compute(plan, inputs, [state[name] for name in self._state] if self._state else ())
         except Exception as error:
             found = self._located(error)
             if found is error:
@@ -75,7 +76,7 @@ class NumpyExecutable(Executable):
             quiet_reset(token)
         # After an error a plan is dropped: threads may still be at work in its buffers.
         plans.append(plan)
-        return list(outputs), dict(zip(self._updates, updates, strict=True))
+        return list(outputs), dict(zip(self._updates, updates, strict=True)) if updates else {}
 
     def _plans_for(self, place: tuple[int, tuple[int, ...]]) -> list[Any]:
         with self._lock:

@@ -20,7 +20,7 @@ __all__ = ["emit_loop"]
 
 def emit_loop(e: Emitter, node: Node) -> Iterator[Block]:
     """Write a `prim::Loop`; hands out its block, to go on when that is written."""
-    trips, condition = e.texts(node.inputs[:2])
+    (trips,), condition = e.texts(node.inputs[:1]), e.decides(node.inputs[1])
     block = node.blocks[0]
     count = len(node.inputs) - 2
     carried = [_Carried(e, node, i) for i in range(count)]
@@ -100,10 +100,10 @@ def _hand_over(
         assert item.storage is not None
         copies.append(f"np.copyto({item.storage.name}, {text})")
     names = [item.name for item in carried if item.storage is None]
-    texts = [kept(e, v) for item, v in zip(carried, values, strict=True) if item.storage is None]
+    texts = [kept(e, v, item.output) for item, v in zip(carried, values, strict=True) if item.storage is None]
     if condition is not None:
         names.append(flag)
-        texts.append(_as_bool(e.seats[condition].text))
+        texts.append(e.seats[condition].scalar or _as_bool(e.seats[condition].text))
     if names:
         e.function.assigned.update(names)
         e.line(f"{', '.join(names)} = {', '.join(texts)}")
@@ -126,8 +126,8 @@ class _Carried:
         """Put the initial value in place."""
         e, type_ = self.e, self.output.type
         seat = e.seats[self.initial]
-        if not isinstance(type_, TensorType) or not e.is_planned(type_.sizes):
-            self.name = e.assign(e.names.new("v"), kept(e, self.initial))
+        if not isinstance(type_, TensorType) or self.output in e.scalars or not e.is_planned(type_.sizes):
+            self.name = e.assign(e.names.new("v"), kept(e, self.initial, self.output))
             return
         target = e.target(self.output)
         own = seat.storage
@@ -147,9 +147,7 @@ class _Carried:
     def enter(self, param: Value) -> None:
         """Seat the block's parameter."""
         if self.storage is None:
-            self.e.seat_loose(param, self.name, fresh=False)
-            self.e.learn(param, self.name)
-            return
+            return self.e.seat_variable(param, self.name)
         self.storage.holders.discard(self.initial)
         self.e.sit(param, self.storage)
         if not param.use_count:
@@ -158,8 +156,7 @@ class _Carried:
     def end(self) -> None:
         """Seat the loop's output."""
         if self.storage is None:
-            self.e.seat_loose(self.output, self.name, fresh=False)
-            self.e.learn(self.output, self.name)
+            self.e.seat_variable(self.output, self.name)
         else:
             self.storage.holders.clear()
             self.storage.last = self.e.position + 1
@@ -186,7 +183,7 @@ class _Stack:
     def add(self, value: Value, index: str) -> None:
         text = self.e.seats[value].text
         if self.storage is not None:
-            self.e.line(f"{self.storage.name}[{index}] = {text}")
+            self.e.line(f"{self.storage.name}[{index}] = {self.e.seats[value].scalar or text}")
         else:
             self.e.line(f"{self.name}.append({text}.copy())")
 

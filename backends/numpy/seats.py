@@ -49,6 +49,7 @@ class Seat:
         static: it is made with the plan and does not change afterwards.
         contiguous: whether it lies in memory in row-major order without gaps; None where only the call shows.
         fresh: an array that the call itself made, and that nothing else shares.
+        scalar: for a tensor without dimensions that is kept as a NumPy scalar (a bool may be Python's own): that.
     """
 
     text: str
@@ -57,3 +58,4 @@ class Seat:
     static: bool = False
     contiguous: bool | None = None
     fresh: bool = False
+    scalar: str = ""

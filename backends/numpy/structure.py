@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from ...ir import philox
+from ...ir.dtypes import DType
 from ...ir.errors import AssertError, ShapeError
 from ...ir.graph import Node, Value
 from ...ir.sizes import SizeExpr, bounds, product
@@ -23,7 +24,9 @@ __all__ = ["STRUCTURE"]
 
 def _constant(e: Emitter, node: Node) -> None:
     value = node.attrs["value"]
-    if isinstance(value, np.ndarray):
+    if node.output in e.scalars:
+        e.seat_scalar(node.output, e.literal(DType.of(value.dtype), value.item()))
+    elif isinstance(value, np.ndarray):
         e.seats[node.output] = Seat(emit_constant_array(e, value), static=True, contiguous=True)
     elif isinstance(value, SizeExpr):
         e.seat_loose(node.output, f"({e.size(value)})", fresh=False)
@@ -72,14 +75,17 @@ def _counts(value: Value) -> bool:
 def _item(e: Emitter, node: Node) -> None:
     type_ = node.inputs[0].type
     assert isinstance(type_, TensorType)
-    text = e.seats[node.inputs[0]].text
-    call = f"{text}.item()" if product(type_.sizes) == 1 else f"{e.embed(node.op.kernel)}({text})"
+    seat = e.seats[node.inputs[0]]
+    if seat.scalar:
+        call = f"{type_.dtype.kind}({seat.scalar})"
+    else:
+        call = f"{seat.text}.item()" if product(type_.sizes) == 1 else f"{e.embed(node.op.kernel)}({seat.text})"
     e.seat_loose(node.output, e.assign(e.names.new("v"), call, node), fresh=True)
 
 
 def _assert(e: Emitter, node: Node) -> None:
     text = message(node.attrs["message"] or "an assertion does not hold")
-    e.line(f"if not {e.seats[node.inputs[0]].text}: raise {e.embed(AssertError)}({text})", node)
+    e.line(f"if not {e.decides(node.inputs[0])}: raise {e.embed(AssertError)}({text})", node)
 
 
 def _split(e: Emitter, node: Node) -> None:

@@ -7,17 +7,22 @@ in place. What happens inside of a tensor is the tracer's business.
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from types import CellType
+from types import CellType, SimpleNamespace
 from typing import Any
 
 from ..module import Module
 from ..tensor_base import TensorBase
-from .reachable import Reachable, reachable
+from .reachable import Reachable, is_users, own_attributes, reachable
+from .symbols import Symbol
+from .symint import SymInt
 
-__all__ = ["Attributes"]
+__all__ = ["Attributes", "holds_tensors", "tensors_in"]
 
+_PATH = re.compile(r"[^\W\d]\w*(\.\w+)*")  # what names state in a file
 _TABLES = ("_parameters", "_buffers")
 
 
@@ -28,6 +33,9 @@ class Attributes:
         modules: the modules that the program reaches, each with its path.
         roots: the other values that it reaches, each with its name.
         func: the program.
+
+    Attributes:
+        tensor_paths: how the program reaches tensors, by their `id`.
     """
 
     def __init__(self, modules: Iterable[tuple[str, Any]], roots: Iterable[tuple[str, Any]], func: Any) -> None:
@@ -51,9 +59,12 @@ class Attributes:
             place for place in reached.places if id(place.owner) not in unique and id(place.owner) not in internal
         ]
         self._deeper = [(place, place.read()) for place in deeper]
+        paths = {id(tensor): path.removesuffix("._key") for path, tensor in reached.tensors if tensor._base is None}
+        self.tensor_paths = {key: path for key, path in paths.items() if _PATH.fullmatch(path)}
 
     def replaced(self) -> Iterator[tuple[str, Any, Any, str]]:
-        """Names that stand for another tensor than before, for one now, or for another number.
+        """Names that stand for another tensor than before, for one now, for another number, or for another object with
+        tensors in it.
 
         Gives (path, before, now, elsewhere): the last is another name of the tensor that stood there, where that does
         not stand for the same now; empty for none.
@@ -73,11 +84,11 @@ class Attributes:
         for path, place, before in self._before:
             now = dict(_entries(place))
             for key in {**before, **now}:
-                yield _join(path, key), before.get(key), now.get(key)
+                yield from _items(_join(path, key), before.get(key), now.get(key))
         for deep, before in self._deeper:
             now = deep.read()
             for key in {**before, **now}:
-                yield _join(deep.path, key), before.get(key), now.get(key)
+                yield from _items(_join(deep.path, key), before.get(key), now.get(key))
 
     def appeared(self) -> Iterator[tuple[str, Any, Any, Any]]:
         """Names that stand for a tensor now and stood for none before: (path, place, key, tensor)."""
@@ -118,7 +129,43 @@ class Attributes:
 def _is_change(old: Any, now: Any) -> bool:
     tensors = isinstance(now, TensorBase) or isinstance(old, TensorBase)
     numbers = isinstance(now, (int, float)) and isinstance(old, (int, float)) and now != old
-    return now is not old and (tensors or numbers)
+    by_run = isinstance(now, (SymInt, Symbol)) and isinstance(old, (int, float))
+    return now is not old and (tensors or numbers or by_run or holds_tensors(old))
+
+
+def _items(path: str, old: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
+    """What a name stood for and stands for; for tuples of one length, which are made anew where an item changes, each
+    item."""
+    if isinstance(old, tuple) and isinstance(now, tuple) and len(old) == len(now):
+        for i, (a, b) in enumerate(zip(old, now, strict=True)):
+            yield from _items(_join(path, i), a, b)
+    else:
+        yield path, old, now
+
+
+def _is_record(value: Any) -> bool:
+    """Whether it is an object of a class of the user's."""
+    cls = type(value)
+    return cls is SimpleNamespace or (is_users(cls.__module__) and not isinstance(value, (Module, type)))
+
+
+def holds_tensors(value: Any) -> bool:
+    """Whether there are tensors in it."""
+    return next(tensors_in(value), None) is not None
+
+
+def tensors_in(value: Any, depth: int = 4) -> Iterator[Any]:
+    """The tensors in a list, tuple, dict or object of the user's, or in those in it."""
+    if isinstance(value, TensorBase):
+        yield value
+    elif depth and isinstance(value, (list, tuple, deque)):
+        for item in value:
+            yield from tensors_in(item, depth - 1)
+    elif depth and isinstance(value, dict):
+        for item in value.values():
+            yield from tensors_in(item, depth - 1)
+    elif depth and _is_record(value):
+        yield from tensors_in(own_attributes(value), depth - 1)
 
 
 def _tables_of_internals(reached: Reachable) -> set[int]:

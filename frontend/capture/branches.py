@@ -127,6 +127,7 @@ class _Branch:
                 discard(side.block)
         for cell, value in results():
             cell.write(value)
+        merged.note_sharing()
         return self.result
 
     def _facts(self, number: int) -> list[SizeRelation]:
@@ -135,13 +136,24 @@ class _Branch:
         fact = SizeRelation(*self.condition.relation)
         return [fact if number == 0 else fact.negated()]
 
+    def _never_read(self, number: int) -> list[Any]:
+        """What an earlier `return` hands on: where no flag is set, none was reached."""
+        if number or not self.condition.guards or "_ingot_return" not in self.names.names:
+            return []
+        value = self.names.get()[self.names.names.index("_ingot_return")]
+        return Leaves(value).leaves
+
     def _side(self, number: int) -> _Side:
         """Run one side in a block of its own, note what it has changed, and undo that."""
         tracer, names = self.tracer, self.names
         side = _Side(Block(tracer.graph))
         reach, before, growths = Reach(self.functions), names.get(), Growths(tracer)
+        exempt = self._never_read(number)
         try:
-            with tracer.regions.enter(side.block, self._facts(number), conditional=True) as region:
+            with (
+                tracer.regions.sharing.exempt(exempt),
+                tracer.regions.enter(side.block, self._facts(number), conditional=True) as region,
+            ):
                 try:
                     result = self.functions[number]()
                 except IngotError:
@@ -235,12 +247,28 @@ class _Branch:
             raise raising.raised
         for side in sides:
             discard(side.block)
+        self._refuse_caught(raising)
         holds = self.condition if number == 0 else self.condition.negated()
         tracer.require(holds, f"{type(raising.raised).__name__}: {raising.raised}", raising.line or self.location)
         for fact in self._facts(number):
             if tracer.known(fact.op, fact.left, fact.right) is None:
                 tracer.sizes.add(fact)
         return self.functions[number]()
+
+
+    def _refuse_caught(self, side: _Side) -> None:
+        """An exception that the program would catch is no end of it."""
+        error = side.raised
+        for kinds in self.tracer.regions.catching:
+            if any(kind is None or isinstance(error, kind) for kind in kinds()):
+                raise CaptureError(
+                    "the data decide whether an exception is raised that the program catches",
+                    expected="exceptions that end the program, or none",
+                    found=f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
+                    location=side.line or self.location,
+                    context=self.tracer.context,
+                    advice="write what the 'except' does as an 'else' of the branch",
+                )
 
 
 class _Merge:
@@ -286,10 +314,11 @@ class _Merge:
         for kind, tensor, output in zip(self._kinds, results, node.outputs, strict=True):
             self._made.append(made_leaf(tracer, kind, tensor, output))
         record_control(tracer, node, self._made)
-        self._note_sharing()
 
-    def _note_sharing(self) -> None:
-        """Outputs may be tensors from outside of the branch, or one memory."""
+    def note_sharing(self) -> None:
+        """Outputs may be tensors from outside of the branch, or one memory: of those that are changed behind it."""
+        if not self._made:
+            return
         sharing, location = self.tracer.regions.sharing, self.branch.location
         visible = self.tracer.regions.visible
         kept = [i for i, contents in enumerate(self._contents) if not contents]

@@ -6,10 +6,12 @@ program that they make are `trace`'s subject.
 
 from __future__ import annotations
 
+import inspect
+import linecache
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +19,12 @@ import numpy as np
 from ...ir.errors import CaptureError, IngotError
 from ...ir.gc_pause import paused_gc
 from ...ir.graph import Graph
+from ...ir.locations import Location, resolve
 from ...ir.program import Example, ProgramRecord, Signature, Tree, flatten
 from ...ir.trees import Types
 from ...ir.verifier import verify
 from ..mode import mode
+from ..module import Module
 from ..tensor_base import TensorBase, wrap
 from .attributes import Attributes
 from .check import check
@@ -37,6 +41,7 @@ from .verdict import Verdict
 
 __all__ = ["Captured", "EntryPoint", "Session", "capture", "exclusive"]
 
+_MOST_DECORATORS = 50  # lines of them
 _turn = threading.RLock()  # a check runs the function, which may capture something of its own (`ingot.compile`)
 
 
@@ -202,13 +207,15 @@ def _run(
 
     tracer.may_write_inputs = entry.mutates != "refuse"
     attributes = Attributes(session.modules.values(), roots(entry.func), entry.func)
+    tracer.paths = attributes.tensor_paths
     run = InputRun(inputs, leaves)
     mode.tracer = tracer
     try:
         with paused_gc():
             with tracer.ledger.watching():
                 result = run.call(scripted(entry.func) if entry.script else entry.func)
-            results, tree = _flatten_result(result, session.types)
+            tracer.refuse_caught()
+            results, tree = _flatten_result(result, session.types, entry.func)
             for path, old, new, elsewhere in attributes.replaced():
                 tracer.replace(path, old, new, elsewhere)
             note_appeared(tracer, attributes)
@@ -231,16 +238,33 @@ def _run(
     return signature, examples, state
 
 
-def _flatten_result(result: Any, types: Types) -> tuple[list[Any], Tree]:
+def _flatten_result(result: Any, types: Types, func: Any) -> tuple[list[Any], Tree]:
     try:
         return flatten(result, result_leaf, types)
+    except CaptureError:
+        raise
     except IngotError as error:
         raise CaptureError(
             f"the program's result: {error.what}",
             expected=error.expected,
             found=error.found,
+            location=_definition(func),
             advice=error.advice or "leave it out of what the captured function returns, or return the tensors in it",
         ) from None
+
+
+def _definition(func: Any) -> Location | None:
+    """The line where a function, or a module's `forward`, is defined."""
+    found = getattr(func, "forward", func) if isinstance(func, Module) else func
+    code = getattr(inspect.unwrap(getattr(found, "__func__", found)), "__code__", None)
+    if code is None:
+        return None
+    first = code.co_firstlineno
+    for line in range(first, first + _MOST_DECORATORS):  # the first line is that of a decorator
+        text = linecache.getline(code.co_filename, line).rstrip()
+        if text.lstrip().startswith("def "):
+            return replace(resolve((code, 0)), line=line, column=0, end_line=line, end_column=0, source=text)
+    return resolve((code, 0))
 
 
 def _example_output(value: Any, tracer: Tracer) -> np.ndarray:

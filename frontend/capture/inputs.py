@@ -14,11 +14,13 @@ from ...ir.arrays import is_array
 from ...ir.errors import ArgumentError, CaptureError, IngotError
 from ...ir.locations import Location
 from ...ir.trees import Tree, Types, flatten, leaf_names, leaf_trees, unflatten
+from ..mode import mode
 from ..tensor_base import TensorBase
 from .containers import Containers
 from .dims import DynamicSizes
 from .parameters import ExampleCall, Runtime
 from .shapes import shapes_of_leaves
+from .structured import refuse_undefined
 from .tracer import Tracer
 
 __all__ = ["CaptureInputs", "InputRun", "Mutates", "result_leaf"]
@@ -230,11 +232,14 @@ def result_leaf(value: Any) -> bool | Tree:
     """Whether a value is a leaf of a result: a tensor, or a run-time number."""
     if isinstance(value, TensorBase):
         return True
+    refuse_undefined(value)
+    if isinstance(value, str) and mode.tracer is not None:
+        mode.tracer.refuse_text(value)
     kind = _NUMBERS.get(type(value).__name__)
     return False if kind is None else {"kind": "number", "type": kind}
 
 
-_NUMBERS = {"SymInt": "int", "SymFloat": "float", "SymBool": "bool"}
+_NUMBERS = {"SymInt": "int", "LateInt": "int", "SymFloat": "float", "SymBool": "bool"}
 
 
 def _leaf(value: Any) -> bool | Tree:

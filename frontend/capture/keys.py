@@ -45,8 +45,10 @@ class Keys:
         self._keys[id(tensor)] = (key, tensor)
         return key
 
-    def claim_anonymous(self, tensor: Any) -> str:
-        """The name of a tensor that nothing names."""
+    def claim_anonymous(self, tensor: Any, path: str = "") -> str:
+        """The name of a tensor that is no known state: the path that leads to it, where there is one."""
+        if path:
+            return self.claim(tensor, path)
         if id(tensor) not in self._keys:
             self._anonymous += 1
         return self.claim(tensor, f"state.{self._anonymous - 1}")

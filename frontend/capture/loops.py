@@ -486,11 +486,13 @@ class _Loop:
         count = as_size(self.count) if self.count is not None and self.test is None else trips
         return type_.with_(sizes=(count, *sizes))
 
-    def _note_sharing(self, made: Sequence[Any], leaves: Sequence[_Leaf], attempt: _Attempt) -> None:
+    def _note_sharing(
+        self, made: Sequence[Any], which: Sequence[tuple[int, _Leaf]], leaves: Sequence[_Leaf], attempt: _Attempt
+    ) -> None:
         """What is carried may be tensors from outside of the loop at its end, or one memory."""
         sharing, visible = self.regions.sharing, self.regions.visible
         contents = {id(x) for c in self.carried.values() if c.cell.identity[0] == "tensor" for x in c.leaves}
-        kept = [i for i, leaf in enumerate(leaves) if leaf.kind == "tensor" and id(leaf) not in contents]
+        kept = [i for i, leaf in which if leaf.kind == "tensor" and id(leaf) not in contents]
         handed_on = self._after(attempt)
         starts = {id(leaf.param): leaf.start for leaf in leaves if leaf.param is not None}
         for i in kept:
@@ -513,7 +515,8 @@ class _Loop:
         for leaf, tensor, output in zip(leaves, results, node.outputs, strict=False):
             made.append(made_leaf(tracer, leaf.kind, tensor, output, "k", leaf.low))
         record_control(tracer, node, made)
-        self._note_sharing(made, leaves, attempt)
+        late = {id(leaf) for carried in self.carried.values() if carried.late for leaf in carried.leaves}
+        self._note_sharing(made, [(i, x) for i, x in enumerate(leaves) if id(x) not in late], leaves, attempt)
         by_leaf = {id(leaf): value for leaf, value in zip(leaves, made, strict=True)}
         for carried in self.carried.values():
             values = [
@@ -521,6 +524,8 @@ class _Loop:
                 for leaf in carried.leaves
             ]
             carried.cell.write(self._left(carried, values))
+        # What each iteration makes anew before it reads it may share memory that a later iteration changes.
+        self._note_sharing(made, list(enumerate(leaves)), leaves, attempt)
 
     def _left(self, carried: _Carried, values: Sequence[Any]) -> Any:
         """What a cell holds after the loop."""

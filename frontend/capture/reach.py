@@ -22,6 +22,7 @@ from .structured import Unbound
 __all__ = ["Change", "Reach"]
 
 _LEAVES: Final = (TensorBase, type, types.ModuleType, types.BuiltinFunctionType, str, bytes, int, float, complex)
+_ROOT: Final = __name__.split(".")[0]
 _OF_MODULES: Final = ("_parameters", "_buffers", "_modules")  # tables of what reads as attributes
 _MOST_OBJECTS: Final = 100_000
 _UNSET: Final = Unbound("it")
@@ -141,7 +142,7 @@ class Reach:
         elif isinstance(value, (tuple, frozenset)):
             for i, item in enumerate(value):
                 self._queue.append((f"{path}[{i}]", item))
-        elif hasattr(value, "__dict__") and not isinstance(value, types.ModuleType):
+        elif hasattr(value, "__dict__") and not isinstance(value, types.ModuleType) and not _is_ours(type(value)):
             table = vars(value)
             self._places.append((path, table, dict(table)))
             self._seen.add(id(table))
@@ -178,6 +179,12 @@ class _GlobalPlace(dict[Any, Any]):
 
     def __delitem__(self, key: str) -> None:
         self.space.pop(key, None)
+
+
+def _is_ours(cls: type) -> bool:
+    """Whether a class is of the machinery (programs, caches) rather than of what models are made of."""
+    root, *rest = cls.__module__.split(".")
+    return root == _ROOT and rest[:1] not in (["nn"], ["optim"], ["utils"])
 
 
 def _entries(place: Any) -> list[tuple[Any, Any]]:

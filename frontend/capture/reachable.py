@@ -23,7 +23,7 @@ from ..random import default_generator
 from ..tape import Leaf
 from ..tensor_base import TensorBase
 
-__all__ = ["Place", "Reachable", "is_users", "reachable"]
+__all__ = ["Place", "Reachable", "is_users", "own_attributes", "reachable"]
 
 _MOST: Final = 200_000  # objects that are looked at
 _PLAIN: Final = (bool, int, float, complex, str, bytes, type(None), type(...), CodeType, range, slice, np.dtype)
@@ -253,6 +253,12 @@ def reachable(func: Any, others: Iterable[tuple[str, Any]] = ()) -> Reachable:
     found = Reachable()
     found.walk([("generator", default_generator), *others, ("", func)])
     return found
+
+
+def own_attributes(value: Any) -> dict[str, Any]:
+    """What an object's `__dict__` holds; nothing for one without."""
+    found = _own(value, "__dict__")
+    return found if isinstance(found, dict) else {}
 
 
 def _own(value: Any, name: str) -> Any:

@@ -89,6 +89,7 @@ class Regions:
         self.conditional = False
         self.watching = False
         self.sharing = Sharing(tracer.context)
+        self.catching: list[Any] = []  # for each `try` that is in progress, a function for what it catches
         self.inner_sizes: set[str] = set()  # variables that only the inside of a region binds
         self._arrays: dict[Value, Any] = {}
         self._on_tape: dict[Value, tuple[Any, int]] = {}
@@ -114,7 +115,7 @@ class Regions:
         """A tensor is about to take on another's memory.
 
         Raises:
-            CaptureError: inside of a region, where it would share memory with another tensor, or not, as the run decides.
+            CaptureError: inside of a region, where the run would decide with whom it shares its memory.
         """
         if not self.stack:
             if self._tracer.is_external(target):

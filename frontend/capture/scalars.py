@@ -8,7 +8,7 @@ what a type rule had to take for granted about such a size.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 
@@ -56,7 +56,9 @@ class ScalarTracing:
     context: str
     path: list[str]
     frozen_ok: str | None
+    refusal: CaptureError | None
     may_fix: frozenset[str]
+    _shown: list[str]
     regions: Any
     _unproven: dict[Value, Callable[[], None]]
     _data_sizes: set[str]
@@ -146,7 +148,9 @@ class ScalarTracing:
                 if not self.holds_in_example(*condition.relation):
                     undefined.refuse()
             elif condition is not True:
-                self.require(condition, f"'{undefined.name}' has no value: its loop had no iterations", here())
+                self.require(
+                    condition, f"'{undefined.name}' has no value: its loop had no iterations", undefined.location
+                )
 
         if isinstance(value, SymInt):
             return LateInt(as_size(value), self, prove)
@@ -222,7 +226,7 @@ class ScalarTracing:
             return known
         relation = SizeRelation(op, a, b)
         if self._decided_by_data(relation) and not self._frozen_branch(str(relation)):
-            raise unproven(f"{relation}, which the data decide", self.context)
+            self.refuse(unproven(f"{relation}, which the data decide", self.context))
         return bool(self.sizes.ask(op, a, b))
 
     def _decided_by_data(self, relation: SizeRelation) -> bool:
@@ -238,13 +242,51 @@ class ScalarTracing:
             self.take_constant(tensor)
         elif not self._frozen_branch("bool() of a tensor"):
             what = "bool() of a tensor that depends on the program's inputs or state"
-            raise unproven(what, self.context)
+            if _by_sizes_alone(self.value_of(tensor)):
+                what = "bool() of a float that dynamic sizes decide: compare whole numbers, n > 2 * k for n / k > 2"
+            self.refuse(unproven(what, self.context))
+
+    def refuse(self, error: CaptureError) -> NoReturn:
+        """Raise an error that must not be caught by the user's code: a capture that goes on after it would be of
+        another path than the one that the function takes."""
+        self.refusal = self.refusal or error
+        raise error
+
+    def refuse_caught(self) -> None:
+        """At the end of the run: a refusal that the user's code has caught stands.
+
+        Raises:
+            CaptureError: the first of them.
+        """
+        if self.refusal is not None:
+            raise self.refusal
 
     def _frozen_branch(self, what: str) -> bool:
         if self.frozen_ok is None or self.abstract:
             return False
         self.note("value", f"{what} was decided by the example: {self.frozen_ok or 'frozen_ok'}")
         return True
+
+    def shown(self, text: str) -> str:
+        """Note what a value that varies is written as; gives the text."""
+        self._shown.append(text)
+        return text
+
+    def refuse_text(self, text: str) -> None:
+        """Refuse a text that outlives the run, if it holds what a value that varies was written as.
+
+        Raises:
+            CaptureError: when it does, unless the user has said that it may be frozen.
+        """
+        if self.frozen_ok is not None or not any(part in text for part in self._shown):
+            return
+        raise CaptureError(
+            "a text is made of a tensor's elements, and would be the same in every call",
+            expected="tensors and numbers as results",
+            found=repr(text),
+            context=self.context,
+            advice="return the number, and write the text outside of the captured function",
+        )
 
     def relation_tensor(self, op: str, a: Size, b: Size) -> Any:
         """A relation of sizes as a bool tensor."""
@@ -317,7 +359,7 @@ class ScalarTracing:
                 return value
             names = free_vars(expression) & self._data_sizes
             if names and (self.frozen_ok is None or self.abstract):
-                raise CaptureError(
+                error = CaptureError(
                     "a number that the data decides is taken as a plain Python integer",
                     expected="a program that is the same for every such number",
                     found=why,
@@ -326,6 +368,7 @@ class ScalarTracing:
                     advice="keep it in the program: index with tensors, loop over range(n) in a function under "
                     "@ingot.jit.script; or freeze it: with ingot.jit.frozen_ok(): ...",
                 )
+                self.refuse(error)
             if names:
                 self.note("value", f"{expression} was frozen to {value}: {why}")
                 return value
@@ -345,15 +388,17 @@ class ScalarTracing:
             self.take_constant(tensor)
             return
         if self.frozen_ok is None or self.abstract:
-            raise CaptureError(
+            stays = "item(), and math.floor() of it, stay" if how == "int()" else "item() stays"
+            error = CaptureError(
                 f"{how} takes a tensor's value out of the program, to Python, where it is frozen",
                 expected="a program that computes with tensors, or with numbers from item()",
                 found=f"a tensor that depends on the program's inputs or state: {how}",
                 location=here(),
                 context=self.context,
-                advice="item() stays in the program; where the number does not shape the result, or may be frozen: "
+                advice=f"{stays} in the program; where the number does not shape the result, or may be frozen: "
                 "with ingot.jit.frozen_ok(): ...",
             )
+            self.refuse(error)
         what = f"{how} took a tensor's value out of the graph; what Python made of it is frozen"
         self.note(_LEAVING.get(how, "value"), what, value=shown_elements(tensor))
 
@@ -388,3 +433,19 @@ class ScalarTracing:
     def abstract(self) -> bool:
         """Whether nothing is computed: the place may not be reached, or many times."""
         return bool(self.regions.depth)
+
+
+def _by_sizes_alone(value: Value) -> bool:
+    """Whether nothing but dynamic sizes decides a value."""
+    waiting, seen = [value], {value}
+    while waiting:
+        node = waiting.pop().node
+        if node is None:
+            return False
+        if node.op.name in ("prim::Size", "prim::Constant"):
+            continue
+        if node.blocks:
+            return False
+        waiting += [x for x in node.inputs if x not in seen]
+        seen.update(node.inputs)
+    return True

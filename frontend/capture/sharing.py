@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ...ir.errors import CaptureError
@@ -30,6 +31,7 @@ class Sharing:
     def __init__(self, context: str) -> None:
         self._context = context
         self._pairs: list[tuple[weakref.ref[Any], weakref.ref[Any], Location | None]] = []
+        self._exempt: list[Any] = []
 
     def perhaps(self, output: Any, other: Any, location: Location | None) -> None:
         """Note that an output of the branch or loop at `location` may be another tensor's memory."""
@@ -42,6 +44,15 @@ class Sharing:
         for output, given in zip(outputs, handed_on, strict=True):
             if isinstance(given, TensorBase):
                 self.perhaps(output, first.setdefault(id(base_of(given)), output), location)
+
+    @contextmanager
+    def exempt(self, tensors: Sequence[Any]) -> Iterator[None]:
+        """Code that runs only where nobody reads these tensors: it may change what they perhaps share."""
+        before, self._exempt = self._exempt, [*self._exempt, *tensors]
+        try:
+            yield
+        finally:
+            self._exempt = before
 
     def refuse_write(self, base: Any) -> None:
         """A tensor is about to be changed in place.
@@ -67,6 +78,8 @@ class Sharing:
     def _pair_of(self, base: Any) -> Location | None:
         for output, other, location in self._pairs:
             pair = output(), other()
-            if pair[0] is not None and pair[1] is not None and any(base is tensor for tensor in pair):
+            if pair[0] is None or pair[1] is None or any(x is tensor for x in self._exempt for tensor in pair):
+                continue
+            if any(base is tensor for tensor in pair):
                 return location
         return None

@@ -38,6 +38,7 @@ __all__ = [
     "made_leaf",
     "place_of",
     "refuse_resizing",
+    "refuse_undefined",
     "settled",
     "stand_in",
 ]
@@ -59,6 +60,11 @@ class Undefined(Unbound):
     def __init__(self, name: str, what: str, location: Location | None, context: str) -> None:
         super().__init__(name)
         self._facts = what, location, context
+
+    @property
+    def location(self) -> Location | None:
+        """The branch or loop that has left it without a value."""
+        return self._facts[1]
 
     def refuse(self, *_: Any) -> Any:
         what, location, context = self._facts
@@ -83,6 +89,16 @@ class Undefined(Unbound):
         if name.startswith("__"):
             raise AttributeError(name)
         return self.refuse()
+
+
+def refuse_undefined(value: Any) -> None:
+    """Refuse a variable without a value on its way out.
+
+    Raises:
+        CaptureError: when it is one.
+    """
+    if isinstance(value, Undefined):
+        value.refuse()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Surroundings:
         self._sources = [_source_state(source) for source in found.sources]
         self._environment = dict(os.environ)
         self._switches = mode.grad, get_default_dtype()
-        self._holders: dict[int, list[tuple[Place, Any]]] = {}
+        self._holders: dict[int, list[tuple[Place, Any, tuple[int, ...]]]] = {}
         self._owners: Mapping[int, Any] = {}
 
     def follow(self, tensors: Iterable[Any], owners: Mapping[int, Any]) -> None:
@@ -57,8 +57,9 @@ class Surroundings:
         self._owners = owners
         for place, before in self._places:
             for key, value in before.items():
-                if id(value) in wanted:
-                    self._holders.setdefault(id(value), []).append((place, key))
+                for index, item in _leaves(value):
+                    if id(item) in wanted:
+                        self._holders.setdefault(id(item), []).append((place, key, index))
 
     def current(self, tensor: Any) -> Any:
         """What stands now where `tensor` stood: another tensor where it was replaced, None for a gradient that is
@@ -66,8 +67,8 @@ class Surroundings:
         owner = self._owners.get(id(tensor))
         if owner is not None:
             return owner._grad
-        for place, key in self._holders.get(id(tensor), ()):
-            now = place.read().get(key)
+        for place, key, index in self._holders.get(id(tensor), ()):
+            now = dict(_leaves(place.read().get(key))).get(index)
             if isinstance(now, TensorBase) and now is not tensor:
                 return now
         return tensor
@@ -96,6 +97,15 @@ class Surroundings:
             os.environ.update(self._environment)
         mode.grad, dtype = self._switches
         set_default_dtype(dtype)
+
+
+def _leaves(value: Any, index: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """The items of a tuple and of tuples in it, each with where it stands; for any other value, itself."""
+    if isinstance(value, tuple):
+        for i, item in enumerate(value):
+            yield from _leaves(item, (*index, i))
+    else:
+        yield index, value
 
 
 class _TensorState:

@@ -8,12 +8,13 @@ with a Python number. Where Python insists on a plain number or on a decision, c
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
 from ...ir.errors import CaptureError
-from ...ir.locations import here, user_frame
+from ...ir.locations import here, is_internal, user_frame
 from ...ir.sizes import Size
 
 __all__ = ["SymBool", "SymFloat", "Symbol"]
@@ -23,6 +24,7 @@ class Symbol:
     """A run-time number in a program that is being captured."""
 
     __slots__ = ("_tensor", "_tracer")
+    _stands_for: type = float
 
     def __init__(self, tensor: Any, tracer: Any) -> None:
         self._tensor = tensor
@@ -47,13 +49,19 @@ class Symbol:
         return self._tensor._array.item()
 
     def __repr__(self) -> str:
-        return repr(self._example())
+        return str(self._tracer.shown(repr(self._example())))
 
     def __format__(self, spec: str) -> str:
-        return format(self._example(), spec)
+        return str(self._tracer.shown(format(self._example(), spec)))
 
     def __hash__(self) -> int:
-        return id(self)
+        if is_internal(sys._getframe(1).f_code.co_filename):
+            return id(self)
+        return hash(self._plain("hashing"))
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:  # what isinstance asks for, of a class that is not its own
+        return type(self) if is_internal(sys._getframe(1).f_code.co_filename) else type(self)._stands_for
 
     def _plain(self, how: str) -> Any:
         self._tracer.leaves_graph(self.as_tensor(), how)
@@ -88,7 +96,10 @@ class SymFloat(Symbol):
         return self._unary("abs")
 
     def __round__(self, digits: int | None = None) -> Any:
-        return self._tracer.integer(self._of("round")) if digits is None else self._unary("round", decimals=digits)
+        if digits is None:
+            return self._tracer.integer(self._of("round"))
+        # Python rounds the exact decimal value, which no scaling does.
+        return self._unary("round") if digits == 0 else round(self._plain("round() to digits"), digits)
 
     def __floor__(self) -> Any:
         return self._tracer.integer(self._of("floor"))
@@ -114,6 +125,7 @@ class SymBool(Symbol):
     """
 
     __slots__ = ("_by_sizes", "guards", "relation")
+    _stands_for = bool
 
     def __init__(self, tensor: Any, tracer: Any, relation: tuple[str, Size, Size] | None = None) -> None:
         super().__init__(tensor, tracer)

@@ -1,9 +1,9 @@
 """An integer that only the run knows, as the captured program sees it: a dynamic size, or a number from a tensor.
 
 Arithmetic stays symbolic. A comparison is decided by the bounds of the variables where they settle it; otherwise it is
-a `SymBool`, which Python decides by the example (an assumption of the graph, with the user's line) and a scripted function
-captures. Where Python insists on a plain integer (`int(n)`, a list index), the size is fixed to the example's value,
-recorded likewise; with floats it becomes a run-time float.
+a `SymBool`, which Python decides by the example (an assumption of the graph, with the user's line) and a scripted
+function captures. Where Python insists on a plain integer (`int(n)`, a list index), the size is fixed to the example's
+value, recorded likewise; with floats it becomes a run-time float.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from ...ir import sizes
-from ...ir.locations import is_internal
+from ...ir.dtypes import int64
+from ...ir.locations import here, is_internal
 from ...ir.sizes import Size, SizeExpr
 from .symbols import SymBool, SymFloat
 
@@ -37,6 +38,10 @@ class SymInt:
     def __init__(self, size: SizeExpr, tracer: Any) -> None:
         self.__ingot_size__ = size
         self._tracer = tracer
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:  # what isinstance asks for, of a class that is not its own
+        return type(self) if is_internal(sys._getframe(1).f_code.co_filename) else int
 
     def _make(self, size: Size) -> Any:
         return size if isinstance(size, int) else SymInt(size, self._tracer)
@@ -122,10 +127,45 @@ class SymInt:
             for _ in range(other):
                 result = self * result
             return result
+        if isinstance(other, SymInt) or (isinstance(other, int) and other > 0):
+            return self._power(self, other)
         return self.as_float() ** other
 
     def __rpow__(self, other: Any) -> Any:
-        return other ** self.as_float()
+        return self._power(other, self) if isinstance(other, int) else other ** self.as_float()
+
+    def _power(self, base: Any, exponent: Any) -> SymInt:
+        """An integer for exponents that are none below zero, of which Python makes a float."""
+        call = self._tracer.call
+        base, exponent = (call("add", call("full", (), 0, int64), x) for x in (base, exponent))
+        self._tracer.require(call("ge", exponent, 0), "an integer to a power below zero is a float", here())
+        return self._tracer.integer(call("pow", base, exponent))  # type: ignore[no-any-return]
+
+    def _bitwise(self, op: str, other: Any) -> Any:
+        if not isinstance(other, (int, SymInt)):
+            return NotImplemented
+        mine = self._tracer.call("add", self._tracer.call("full", (), 0, int64), self)
+        return self._tracer.integer(self._tracer.call(op, mine, other))
+
+    def __and__(self, other: Any) -> Any:
+        return self._bitwise("bitwise_and", other)
+
+    def __or__(self, other: Any) -> Any:
+        return self._bitwise("bitwise_or", other)
+
+    def __xor__(self, other: Any) -> Any:
+        return self._bitwise("bitwise_xor", other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __lshift__(self, other: Any) -> Any:
+        return self * 2**other
+
+    def __rshift__(self, other: Any) -> Any:
+        return self // 2**other
+
+    def __invert__(self) -> Any:
+        return -self - 1
 
     def item(self) -> SymInt:
         """Itself."""
@@ -225,6 +265,7 @@ class _Text(str):
     """What `str` gives of a dynamic size: its name, to be printed. Who looks it up or compares it needs the digits."""
 
     __slots__ = ("_size",)
+    _size: SymInt
 
     def __new__(cls, text: str, size: SymInt) -> _Text:
         self = super().__new__(cls, text)
@@ -255,8 +296,8 @@ _BINARY: Final[dict[str, Callable[[Any, Any], Any]]] = {
 }  # fmt: skip
 _UFUNCS: Final[dict[str, Callable[..., Any]]] = {
     "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
-    "true_divide": operator.truediv, "floor_divide": operator.floordiv, "remainder": operator.mod, "power": operator.pow,
-    "negative": operator.neg, "absolute": abs, "sqrt": lambda n: n**0.5,
+    "true_divide": operator.truediv, "floor_divide": operator.floordiv, "remainder": operator.mod,
+    "power": operator.pow, "negative": operator.neg, "absolute": abs, "sqrt": lambda n: n**0.5,
     "equal": operator.eq, "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le,
     "greater": operator.gt, "greater_equal": operator.ge,
 }  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 from ...ir.algebra import type_of
 from ...ir.builder import Builder
 from ...ir.dtypes import float32, get_default_dtype
-from ...ir.errors import CaptureError, IngotError, VerifyError
+from ...ir.errors import CaptureError, IngotError, ShapeError, VerifyError
 from ...ir.graph import Graph
 from ...ir.locations import Location, here
 from ...ir.node import Value
@@ -32,6 +32,7 @@ from ..sizes import Size as Shape
 from ..storage import storage_of
 from ..tape import record
 from ..tensor_base import TensorBase, wrap
+from .attributes import holds_tensors, tensors_in
 from .gradients import Gradients
 from .keys import Keys
 from .ledger import CaptureLedger
@@ -68,7 +69,9 @@ class Tracer(ScalarTracing):
         self.state: dict[str, tuple[Any, Value]] = {}
         self.path: list[str] = []
         self._anonymous: list[tuple[str, Any, Value]] = []
+        self._shown: list[str] = []  # what tensors and run-time numbers were written as
         self._taken: list[tuple[Value, Location | None]] = []  # constants that became Python's, with the lines
+        self.paths: dict[int, str] = {}  # how the program reaches tensors that are no known state, by their `id`
         self._over_numpy: dict[int, Any] = {}  # tensors that the run has made over NumPy's memory
         self.may_fix: frozenset[str] = frozenset()  # dynamic sizes that nobody has named, or that may be fixed anyway
         self._externals: dict[int, tuple[str, Any, Value]] = {}  # state and constants alike, by the tensor's id
@@ -78,11 +81,12 @@ class Tracer(ScalarTracing):
         self._grads = Gradients(self)
         self._constants: dict[Any, Value] = {}
         self._snapshots: dict[int, tuple[Any, np.ndarray, np.ndarray]] = {}  # tensor, its array, its elements
-        self._touched: list[Any] = []
+        self._touched: list[weakref.ref[Any]] = []  # what nobody holds any more shares no memory with anything
         self._paths: dict[int, str] = {}
         self._inputs: set[int] = set()  # the memory of the inputs, by `id`
         self._input_arrays: list[np.ndarray] = []  # so that no other memory gets these ids
         self.may_write_inputs = False
+        self.refusal: CaptureError | None = None  # the first that was raised where user code may catch it
         self.input_writes: dict[int, Location | None] = {}  # the line that first changes an input, by its memory's `id`
         self._data_sizes: set[str] = set()  # variables that stand for sizes which the data decides
         self.frozen_ok: str | None = None
@@ -101,7 +105,7 @@ class Tracer(ScalarTracing):
         found._trace = (self, value, False)
         self._inputs.add(id(found._array))
         self._input_arrays.append(found._array)
-        self._touched.append(found)
+        self._touched.append(weakref.ref(found))
         return found
 
     def set_hints(self, hints: Mapping[str, int]) -> None:
@@ -175,6 +179,9 @@ class Tracer(ScalarTracing):
         Raises:
             CaptureError: when the program has read the old tensor, and the new one cannot be the next call's.
         """
+        if not isinstance(old, TensorBase) and holds_tensors(old):
+            self._replace_container(path, old, new)
+            return
         is_state = isinstance(old, TensorBase) and (self.has_read(old) or id(old) in self.names)
         if not is_state and isinstance(old, TensorBase) and isinstance(new, TensorBase):
             # Nothing in the program reads it, but who holds the program may: it is state when its type stays.
@@ -208,7 +215,30 @@ class Tracer(ScalarTracing):
             key = self.keys.claim(old, self.names[id(old)][0])
             self.keys.lost.setdefault(key, (path, self.graph.name, location))
         what = "a tensor" if isinstance(new, TensorBase) else repr(new)
+        what = "a number that the run decides" if isinstance(new, (SymInt, Symbol)) else what
         self.ledger.add("state", f"{path} was set to {what}, which calls of the program do not do", location)
+
+    def _replace_container(self, path: str, old: Any, new: Any) -> None:
+        """Note that another list, dict or object stands where one with tensors stood.
+
+        Raises:
+            CaptureError: when the program has read these tensors.
+        """
+        before, now = list(tensors_in(old)), list(tensors_in(new))
+        if [id(x) for x in before] == [id(x) for x in now]:
+            return
+        made_by = [self.value_of(x).node for x in now if self.is_traced(x)]
+        location = next((node.location for node in made_by if node is not None), None)
+        if any(self.has_read(x) for x in before):
+            raise CaptureError(
+                f"the program reads tensors in {path} and puts another {type(old).__name__} in its place",
+                expected=f"the same {type(old).__name__} with other tensors in it, for the next call to read",
+                location=location,
+                context=self.context,
+                advice="assign to its items or attributes instead, or change the tensors in place: copy_(...)",
+            )
+        what = f"{path} was set to another {type(old).__name__}, which calls of the program do not do"
+        self.ledger.add("state", what, location)
 
     def _refuse_shared_memory(self) -> None:
         """What the program writes must not be the memory of a tensor that was captured on its own.
@@ -242,8 +272,9 @@ class Tracer(ScalarTracing):
             tensor._array = own
             own[...] = elements
         self._grads.restore()
-        for tensor in self._touched:
-            tensor._trace = None
+        for reference in self._touched:
+            if (touched := reference()) is not None:
+                touched._trace = None
         self._touched.clear()
 
     def state_arrays(self) -> dict[str, np.ndarray]:
@@ -261,7 +292,7 @@ class Tracer(ScalarTracing):
             CaptureError: when the tensor is one of the program's inputs.
         """
         if id(base._array) in self._inputs and not self.may_write_inputs:
-            raise CaptureError(
+            error = CaptureError(
                 "the program changes one of its inputs in place",
                 expected="a program that leaves its arguments as they are",
                 found=f"a change of input '{self.value_of(base).name}'",
@@ -270,6 +301,7 @@ class Tracer(ScalarTracing):
                 advice='clone() the argument first, or return the changed tensor; or trace with mutates="write_back", '
                 'which changes the caller\'s tensor as well, or mutates="copy", which changes a copy',
             )
+            self.refuse(error)
         if id(base._array) in self._inputs:
             self.input_writes.setdefault(id(base._array), here())
         if id(base) in self._over_numpy:
@@ -309,7 +341,7 @@ class Tracer(ScalarTracing):
     def adopt(self, tensor: Any, trace: Any) -> None:
         """Let a tensor stand for another value from here on."""
         tensor._trace = trace
-        self._touched.append(tensor)
+        self._touched.append(weakref.ref(tensor))
 
     def made(self, tensor: Any) -> None:
         """Note that the program makes a tensor of plain values: a constant, which is made anew by each call, and no
@@ -401,10 +433,14 @@ class Tracer(ScalarTracing):
     def varies(self, tensor: Any) -> bool:
         """Whether a tensor's value depends on the program's inputs or state, and not on constants alone."""
         if not self.is_traced(tensor):
-            if id(tensor if tensor._base is None else tensor._base) not in self.names and id(tensor) not in self.names:
+            if not self.is_known_state(tensor) and (tensor._base is None or not self.is_known_state(tensor._base)):
                 return False
             self.value_of(tensor)  # state that no operation has read yet
         return not tensor._trace[2]
+
+    def is_known_state(self, tensor: Any) -> bool:
+        """Whether a tensor was known for state before the run."""
+        return id(tensor) in self.names
 
     def value_of(self, x: Any) -> Value:
         """The graph value that stands for an operand."""
@@ -435,7 +471,11 @@ class Tracer(ScalarTracing):
         known = self.names.get(id(tensor))
         if known is None and tensor is default_generator._key:
             known = ("rng", tensor)
-        key = self.keys.claim(tensor, known[0]) if known else self.keys.claim_anonymous(tensor)
+        key = (
+            self.keys.claim(tensor, known[0])
+            if known
+            else self.keys.claim_anonymous(tensor, self.paths.get(id(tensor), ""))
+        )
         value = self.graph.add_state(key, type_)
         self._externals[id(tensor)] = (key, tensor, value)
         if known:
@@ -454,9 +494,21 @@ class Tracer(ScalarTracing):
             self.ledger.operation(op.short, inputs, attrs)
             return self._apply(op, inputs, attrs, location)
         except IngotError as error:
+            error.advice = error.advice or self._advice_on_sizes(error, inputs)
             raise error.located(location, self.module_path, self.context) from None
         finally:
             self.ledger.resume()
+
+    def _advice_on_sizes(self, error: IngotError, inputs: Sequence[Any]) -> str:
+        """What to do where an operation takes the example's sizes, and not all those that they stand for."""
+        types = [x._trace[1].type for x in inputs if isinstance(x, TensorBase) and self.is_traced(x)]
+        names = {str(size) for type_ in types for size in getattr(type_, "sizes", ()) if isinstance(size, SizeExpr)}
+        if not names or not isinstance(error, ShapeError):
+            return ""
+        return (
+            f"{' and '.join(sorted(names))} may have any value, and the operation does not take all of them: an example "
+            "of size 1 broadcasts, but other sizes do not; leave the dimension static, or give it bounds: Dim(max=1)"
+        )
 
     def _apply(self, op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any], location: Location | None) -> Any:
         if any(isinstance(x, Symbol) for x in inputs):

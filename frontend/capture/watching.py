@@ -58,12 +58,11 @@ class Watch:
 
     def stop(self) -> None:
         """Watch no longer."""
-        if not self._running:
-            return
-        self._running = False
+        was, self._running = self._running, False
         if sys.version_info >= (3, 12):
-            _monitor.remove(self)
-        elif sys.gettrace() is self._hook:
+            if was:
+                _monitor.remove(self)
+        elif sys.gettrace() is self._hook:  # somebody who had taken the place may have given it back since
             sys.settrace(None)
 
     if sys.version_info >= (3, 12):

@@ -8,9 +8,10 @@ exception is caught.
 from __future__ import annotations
 
 import ast
+import copy
 from typing import Any
 
-from .expressions import name
+from .expressions import constant, name, runtime_call, thunk
 from .frames import Emitted, Frame, Rewriter, resets, set_flag
 from .scopes import assigned_names
 
@@ -72,6 +73,8 @@ class Around(Rewriter):
         before = self.expressions.taken()
         undoes = self.exits.in_cleanup(node.body)
         node.body, fall, flags = self._watched(node.body, frame)
+        if node.handlers:
+            node.body = [self._caught(node)]
         if node.orelse:
             place = ast.copy_location(ast.Pass(), node.orelse[0])
             orelse, fall = self.after(place, fall, node.orelse, frame, inside=True)
@@ -84,6 +87,12 @@ class Around(Rewriter):
         if node.finalbody:
             node.finalbody, _, _ = self._watched(node.finalbody, frame)
         return [*before, node], fall
+
+    def _caught(self, node: Any) -> ast.stmt:
+        """The body of a `try`, about which the runtime is told what is caught there."""
+        kinds = [copy.deepcopy(handler.type) or constant(None) for handler in node.handlers]
+        call = runtime_call("catching", [thunk(ast.Tuple(elts=kinds, ctx=ast.Load()))], node.body[0])
+        return ast.copy_location(ast.With(items=[ast.withitem(context_expr=call)], body=node.body), node.body[0])
 
     def _handler_head(self, handler: ast.ExceptHandler, frame: Frame) -> None:
         if handler.name is not None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
-import math
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -12,7 +10,7 @@ from types import FunctionType, MethodType
 from typing import Any, Final
 
 from ...ir.locations import is_internal
-from ...ir.sizes import maximum, minimum
+from ...ir.sizes import maximum
 from ..capture.decisions import truth
 from ..capture.grown_list import SymList
 from ..capture.symbols import Symbol, SymBool, SymFloat
@@ -21,7 +19,8 @@ from ..dispatch import EAGER
 from ..mode import mode
 from ..module import Module
 from ..tensor_base import TensorBase
-from .items import Items, enumerate_, range_, reversed_, size, zip_
+from .items import Items, enumerate_, items_of, range_, reversed_, size, zip_
+from .number_functions import MATH, extreme, number, sum_
 from .rewrite import CannotConvert, convert
 
 __all__ = ["callee", "scripted"]
@@ -77,16 +76,8 @@ def _is_users(function: FunctionType) -> bool:
 # ---------------------------------------------------------------------------------------------------------- builtins
 
 
-def _varies(value: Any) -> bool:
-    return isinstance(value, TensorBase) and bool(mode.tracer.varies(value))
-
-
-def _number(value: Any) -> Any:
-    return mode.tracer.item(value) if _varies(value) else value
-
-
 def _int(value: Any = 0, *args: Any) -> Any:
-    value = _number(value)
+    value = number(value)
     if isinstance(value, SymInt):
         return value
     return (
@@ -97,7 +88,7 @@ def _int(value: Any = 0, *args: Any) -> Any:
 
 
 def _float(value: Any = 0.0) -> Any:
-    value = _number(value)
+    value = number(value)
     if isinstance(value, SymInt):
         return value.as_float()
     if isinstance(value, SymBool):
@@ -123,46 +114,11 @@ def _abs(value: Any) -> Any:
     return abs(value)
 
 
-def _extreme(plain: Callable[..., Any], of_sizes: Callable[..., Any], op: str) -> Callable[..., Any]:
-    def find(*args: Any, **kwargs: Any) -> Any:
-        values = list(args[0]) if len(args) == 1 and isinstance(args[0], (list, tuple)) else list(args)
-        if kwargs or len(values) < 2 or not any(isinstance(x, (SymInt, Symbol)) or _varies(x) for x in values):
-            return plain(*args, **kwargs)
-        if all(isinstance(x, (int, SymInt)) for x in values):
-            return size(functools.reduce(of_sizes, map(as_size, values)))
-        found = functools.reduce(lambda a, b: getattr(EAGER, op)(_operand(a), _operand(b)), values)
-        return found if any(isinstance(x, TensorBase) for x in values) else SymFloat(found, mode.tracer)
-
-    return find
-
-
-def _operand(value: Any) -> Any:
-    from ...ir.dtypes import float64
-
-    if isinstance(value, (int, float)):
-        return EAGER.full((), float(value), float64)
-    return (
-        value.as_float().as_tensor()
-        if isinstance(value, SymInt)
-        else (value.as_tensor() if isinstance(value, Symbol) else value)
-    )
-
-
-def _sum(values: Any, start: Any = 0) -> Any:
-    if isinstance(values, SymList) and values.has_runs:
-        total = start
-        for item in values.segments():
-            part = EAGER.sum(item.tensor, (0,)) if hasattr(item, "tensor") else item
-            total = part if isinstance(total, int) and total == 0 else total + part
-        return total
-    return sum(values, start)
-
-
 def _any_all(value_if: bool) -> Callable[[Any], Any]:
     from . import runtime
 
     def find(values: Any) -> Any:
-        joined = runtime.or_ if value_if else runtime.and_
+        joined = runtime.either if value_if else runtime.both
         items = list(values)
         return joined(*[lambda x=x: _bool(x) for x in items], lambda: not value_if) if items else not value_if
 
@@ -177,25 +133,17 @@ def _isinstance(value: Any, kinds: Any) -> bool:
     return isinstance(value, kinds)
 
 
-def _math(op: str) -> Callable[..., Any]:
-    plain = getattr(math, op)
+def _list(value: Any = ()) -> Any:
+    """`list`; of a length that the run decides, a list that has grown."""
+    from . import runtime
 
-    def compute(value: Any) -> Any:
-        value = value.as_float() if isinstance(value, SymInt) else _number(value)
-        return (
-            SymFloat(getattr(EAGER, op)(value.as_tensor()), mode.tracer)
-            if isinstance(value, SymFloat)
-            else plain(value)
-        )
-
-    return compute
+    return SymList(value) if items_of(value) is None else runtime.list_comp(value, lambda item: item)
 
 
 _BUILTIN: Final = type(len)
 _REPLACED: Final[dict[Any, Callable[..., Any]]] = {
     int: _int, float: _float, bool: _bool, len: _len, abs: _abs, range: range_, enumerate: enumerate_, zip: zip_,
-    reversed: reversed_, sum: _sum, isinstance: _isinstance, list: SymList,
-    max: _extreme(builtins.max, maximum, "maximum"), min: _extreme(builtins.min, minimum, "minimum"),
+    reversed: reversed_, sum: sum_, isinstance: _isinstance, list: _list, max: extreme(max), min: extreme(min),
     any: lambda values: _any_all(True)(values), all: lambda values: _any_all(False)(values),
-    **{getattr(math, op): _math(op) for op in ("sqrt", "exp", "log", "sin", "cos", "tan", "tanh", "log2", "log10")},
+    **MATH,
 }  # fmt: skip

@@ -72,21 +72,29 @@ class Expressions(ast.NodeTransformer):
         branches = self.thunks([node.body, node.orelse])
         if branches is None:
             return self._as_it_is(node)
-        return runtime_call("if_exp", [self.visit(node.test), *branches], node)
+        return runtime_call("if_exp", [self.test(node.test), *branches], node)
+
+    def test(self, node: ast.expr) -> ast.expr:
+        """Rewrite an expression of which nothing but the truth counts."""
+        _mark_test(node)
+        made: ast.expr = self.visit(node)
+        return made
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
         values = self.thunks(node.values)
         if values is None:
             return self._as_it_is(node)
-        return runtime_call("and_" if isinstance(node.op, ast.And) else "or_", values, node)
+        names = ("both", "either") if getattr(node, "is_test", False) else ("and_", "or_")
+        return runtime_call(names[isinstance(node.op, ast.Or)], values, node)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         if not isinstance(node.op, ast.Not):
             return self._as_it_is(node)
-        return runtime_call("not_", [self.visit(node.operand)], node)
+        return runtime_call("not_", [self.test(node.operand)], node)
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
-        others = self.thunks(node.comparators) if len(node.ops) > 1 else None
+        decides = len(node.ops) > 1 or isinstance(node.ops[0], (ast.In, ast.NotIn))
+        others = self.thunks(node.comparators) if decides else None
         if others is None:
             return self._as_it_is(node)
         pairs = [
@@ -185,10 +193,25 @@ class Expressions(ast.NodeTransformer):
         made: ast.expr = node
         return made
 
-    visit_SetComp = visit_DictComp = visit_GeneratorExp = _visit_comprehension
+    visit_SetComp = visit_DictComp = _visit_comprehension
+
+    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.expr:
+        if not _is_plain(node):
+            return self._visit_comprehension(node)
+        [generator] = node.generators
+        element = ast.copy_location(_element(generator.target, self._visit_within(node.elt)), node.elt)
+        return runtime_call("generator", [self.visit(generator.iter), element], node)
 
 
-def _is_plain(node: ast.ListComp) -> bool:
+def _mark_test(node: ast.expr) -> None:
+    """Note which operators stand where nothing but the truth counts."""
+    if isinstance(node, ast.BoolOp):
+        node.is_test = True  # type: ignore[attr-defined]
+        for value in node.values:
+            _mark_test(value)
+
+
+def _is_plain(node: ast.ListComp | ast.GeneratorExp) -> bool:
     """Whether a comprehension is the same as calling a function for every item.
 
     What an element leaves behind that runs later (a lambda) sees the variable's last value in Python, and would see its

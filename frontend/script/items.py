@@ -121,6 +121,8 @@ def enumerate_(iterable: Any, start: int = 0) -> Any:
 def reversed_(value: Any) -> Any:
     """`reversed`, of a length that the run decides too."""
     items = items_of(value)
+    if isinstance(value, SymList) and value.has_runs:
+        return value[::-1]
     if items is None or len(items.parts()) != 1:
         return reversed(value)
     count = items.count

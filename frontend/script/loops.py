@@ -67,10 +67,10 @@ class Loops(Rewriter):
         if going_on is not None and is_true(node.test):
             return [], ast.copy_location(thunk(going_on), node.test)
         if not has_walrus(node.test):
-            test = self.expressions.visit(node.test)
+            test = self.expressions.test(node.test)
             return [], thunk(test if going_on is None else _both(going_on, test))
         frame.assign(assigned_names(node.test))
-        value = ast.copy_location(ast.Return(value=self.expressions.visit(node.test)), node.test)
+        value = ast.copy_location(ast.Return(value=self.expressions.test(node.test)), node.test)
         statements = [*self.expressions.taken(), value]
         label = f"_ingot_test_{number}"
         definitions, function = self.function(label, (), statements, frame, node.test)
@@ -98,4 +98,4 @@ def _place_of(node: ast.While | ast.For) -> ast.AST:
 
 
 def _both(first: ast.expr, second: ast.expr) -> ast.expr:
-    return runtime_call("and_", [thunk(first), thunk(second)], second)
+    return runtime_call("both", [thunk(first), thunk(second)], second)

@@ -45,7 +45,7 @@ class NumberArguments:
         """The numbers of a call that the run is to decide."""
         if self.constant:
             return frozenset()
-        numbers = [(i, x) for i, x in enumerate(args) if x.__class__ in _NUMBERS]
+        numbers: list[tuple[Any, Any]] = [(i, x) for i, x in enumerate(args) if x.__class__ in _NUMBERS]
         numbers += [(key, x) for key, x in kwargs.items() if x.__class__ in _NUMBERS]
         return frozenset([place for place, x in numbers if self._varies(place, x)]) if numbers else frozenset()
 
@@ -73,7 +73,9 @@ class WithNumbers:
     """A callable that takes some of its numbers as tensors without dimensions, and hands them on as run-time numbers."""
 
     def __init__(self, scripted: Callable[..., Any], original: Any, chosen: Chosen) -> None:
-        if not isinstance(original, Module):
+        if isinstance(original, Module):
+            self.__name__ = self.__qualname__ = type(original).__name__
+        else:
             functools.update_wrapper(self, original, updated=())
         self._scripted = scripted
         self._original = original

@@ -16,18 +16,18 @@ from ..capture.branches import branch
 from ..capture.decisions import truth
 from ..capture.grown_list import Run, SymList
 from ..capture.loops import loop
-from ..capture.structured import Leaves, Names, Unbound, leaf_kind
+from ..capture.structured import Leaves, Names, Unbound, describe, leaf_kind
 from ..capture.symbols import Symbol, SymBool
 from ..capture.symint import SymInt
+from ..dispatch import EAGER
 from ..mode import mode
 from ..tensor_base import TensorBase
 from .callees import callee
 from .items import Items, items_of, range_items
 
 __all__ = [
-    "Unbound", "and_", "assert_", "call", "compare", "for_", "if_", "if_exp", "list_", "list_comp", "none_set", "not_",
-    "or_",
-    "unbound", "while_",
+    "Unbound", "and_", "assert_", "both", "call", "catching", "compare", "either", "for_", "generator", "if_", "if_exp",
+    "list_", "list_comp", "none_set", "not_", "or_", "unbound", "while_",
 ]  # fmt: skip
 
 _MOST_UNROLLED: Final = 64
@@ -54,11 +54,13 @@ def if_(
 def _decide(decided: Any, then: Callable[[], Any], orelse: Callable[[], Any], names: Names) -> Any:
     """Capture both sides. Where they cannot be one node, and the inputs' sizes decide, Python takes the example's side,
     which becomes an assumption."""
+    caught = mode.tracer.refusal
     try:
         return branch(mode.tracer, decided, then, orelse, names)
     except CaptureError:
         if not isinstance(decided, SymBool) or decided.relation is None or mode.tracer.is_decided_by_data(decided):
             raise
+        mode.tracer.refusal = caught
         return then() if bool(decided) else orelse()
 
 
@@ -71,40 +73,95 @@ def if_exp(test: Any, then: Callable[[], Any], orelse: Callable[[], Any]) -> Any
 
 
 def and_(first: Callable[[], Any], *rest: Callable[[], Any]) -> Any:
-    """`first and ...`."""
+    """`first and ...`, as a value."""
     value = first()
     if not rest:
         return value
     decided = truth(value)
     if isinstance(decided, bool):
         return and_(*rest) if decided else value
-    return _joined(decided, rest, and_, ends=False)
+    return _value_of(value, decided, rest, and_, ends=False)
 
 
 def or_(first: Callable[[], Any], *rest: Callable[[], Any]) -> Any:
-    """`first or ...`."""
+    """`first or ...`, as a value."""
     value = first()
     if not rest:
         return value
     decided = truth(value)
     if isinstance(decided, bool):
         return value if decided else or_(*rest)
-    return _joined(decided, rest, or_, ends=True)
+    return _value_of(value, decided, rest, or_, ends=True)
 
 
-def _joined(decided: Any, rest: tuple[Callable[[], Any], ...], how: Callable[..., Any], ends: bool) -> Any:
+def both(first: Callable[[], Any], *rest: Callable[[], Any]) -> Any:
+    """The truth of `first and ...`."""
+    value = first()
+    if not rest:
+        return value
+    decided = truth(value)
+    if isinstance(decided, bool):
+        return both(*rest) if decided else value
+    return _joined(decided, lambda: truth(both(*rest)), ends=False)
+
+
+def either(first: Callable[[], Any], *rest: Callable[[], Any]) -> Any:
+    """The truth of `first or ...`."""
+    value = first()
+    if not rest:
+        return value
+    decided = truth(value)
+    if isinstance(decided, bool):
+        return value if decided else either(*rest)
+    return _joined(decided, lambda: truth(either(*rest)), ends=True)
+
+
+def _joined(decided: Any, rest: Callable[[], Any], ends: bool) -> Any:
     """The truth of operands of which the run decides the first; `ends` is the value that settles it."""
     by_sizes = isinstance(decided, SymBool) and decided.by_sizes
 
     def others() -> Any:
         nonlocal by_sizes
-        found = truth(how(*rest))
+        found = rest()
         by_sizes &= isinstance(found, bool) or found.by_sizes
         return found
 
     known = lambda: ends  # noqa: E731
     found = _decide(decided, known, others, Names()) if ends else _decide(decided, others, known, Names())
     return found.mark_by_sizes() if by_sizes and isinstance(found, SymBool) else found
+
+
+def _value_of(value: Any, decided: Any, rest: tuple[Callable[[], Any], ...], how: Any, ends: bool) -> Any:
+    """What `and` and `or` give of operands of which the run decides the first: truth values as one, others merged."""
+    if not _is_truth(value):
+        own, others = (lambda: value), (lambda: how(*rest))
+        return _decide(decided, own, others, Names()) if ends else _decide(decided, others, own, Names())
+    last: Any = None
+
+    def truth_of_others() -> Any:
+        nonlocal last
+        last = how(*rest)
+        if not _is_truth(last):
+            raise CaptureError(
+                f"'{'or' if ends else 'and'}' gives a truth value or another value, as the run decides",
+                expected="operands of one type",
+                found=f"{describe(mode.tracer, value)}, or {describe(mode.tracer, last)}",
+                location=here(),
+                context=mode.tracer.context,
+                advice="choose with ingot.where(condition, a, b), or by an 'if' statement",
+            )
+        return truth(last)
+
+    found = _joined(decided, truth_of_others, ends)
+    if isinstance(value, TensorBase) and isinstance(last, TensorBase) and isinstance(found, SymBool):
+        return EAGER.reshape(found.as_tensor(), value._array.shape)
+    return found
+
+
+def _is_truth(value: Any) -> bool:
+    if isinstance(value, TensorBase):
+        return bool(value._array.dtype == bool)
+    return isinstance(value, (bool, SymBool))
 
 
 def not_(value: Any) -> Any:
@@ -115,7 +172,7 @@ def not_(value: Any) -> Any:
 
 def none_set(*flags: Callable[[], Any]) -> Any:
     """Whether no `break`, `continue` or `return` has been reached: the condition of what stands behind them."""
-    found = not_(or_(*flags))
+    found = not_(either(*flags))
     if isinstance(found, SymBool):
         found.guards = True
     return found
@@ -141,7 +198,7 @@ def contains(container: Any, value: Any) -> Any:
     if isinstance(container, SymList) and container.has_runs:
         return container.contains(value)
     if isinstance(container, (list, tuple)) and any(map(_is_symbolic, (value, *container))):
-        return or_(*[lambda item=item: value == item for item in container], lambda: False)
+        return either(*[lambda item=item: value == item for item in container], lambda: False)
     return value in container
 
 
@@ -228,12 +285,14 @@ def _rest(iterable: Any, iterator: Iterator[Any], body: Callable[[Any], None], t
     rest = list(iterator)
     if isinstance(iterable, range) and len(rest) > 1:
         left = range_items(range(rest[0], rest[-1] + (1 if iterable.step > 0 else -1), iterable.step))
+        caught = mode.tracer.refusal
         try:
             _captured(left, body, test, names, truth(test()))
             return
         except CaptureError:
             if len(rest) > _MOST_UNROLLED:
                 raise
+            mode.tracer.refusal = caught
     for item in rest:
 
         def one(item: Any = item) -> None:
@@ -245,6 +304,33 @@ def _rest(iterable: Any, iterator: Iterator[Any], body: Callable[[Any], None], t
 def list_(items: Any) -> SymList:
     """`[...]`: a list that may grow in a captured loop."""
     return SymList(items)
+
+
+def generator(iterable: Any, element: Callable[[Any], Any]) -> Any:
+    """`(element(item) for item in iterable)`; over a length that the run decides, all elements at once."""
+    if items_of(iterable) is not None:
+        return list_comp(iterable, element)
+    return (element(item) for item in iterable)
+
+
+class catching:
+    """The body of a `try`: exceptions of these kinds do not leave it.
+
+    Args:
+        kinds: gives what its handlers name; None for all.
+    """
+
+    def __init__(self, kinds: Callable[[], tuple[Any, ...]]) -> None:
+        self._kinds = kinds
+
+    def __enter__(self) -> None:
+        self._regions = None if mode.tracer is None else mode.tracer.regions
+        if self._regions is not None:
+            self._regions.catching.append(self._kinds)
+
+    def __exit__(self, *_: Any) -> None:
+        if self._regions is not None:
+            self._regions.catching.pop()
 
 
 def list_comp(iterable: Any, element: Callable[[Any], Any]) -> Any:

@@ -228,7 +228,8 @@ def _check_source(obj: Any) -> None:
     try:
         convert(function)
     except CannotConvert as error:
-        raise CaptureError(f"script: {error}", location=here()) from None
+        location = error.location or here()
+        raise CaptureError(error.what, expected=error.expected, location=location, advice=error.advice) from None
 
 
 def _kept(value: Any) -> Any:

@@ -156,7 +156,7 @@ class FunctionRewriter(Loops, Around):
     def _assertion(self, node: ast.Assert) -> list[ast.stmt]:
         if not __debug__:
             return []
-        test = self.expressions.visit(node.test)
+        test = self.expressions.test(node.test)
         message: ast.expr = constant(None)
         if node.msg is not None:
             message = self.expressions.thunk(node.msg)
@@ -268,5 +268,5 @@ class FunctionRewriter(Loops, Around):
         if isinstance(node, Finished):
             return node.test
         frame.assign(assigned_names(node.test))
-        test: ast.expr = self.expressions.visit(node.test)
+        test: ast.expr = self.expressions.test(node.test)
         return test

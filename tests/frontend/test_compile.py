@@ -594,3 +594,17 @@ def test_the_reference_backend_serves_too():
 
     assert [f(ingot.ones(2)).tolist() for _ in range(2)] == [[2, 2], [4, 4]]
     assert buffer.tolist() == [2, 2]
+
+
+def test_python_s_own_functions_bring_no_guards():
+    import copy
+
+    held = ingot.ones(2)
+
+    @ingot.compile
+    def f(x):
+        return copy.copy(x) + copy.deepcopy(held)
+
+    assert f(ingot.ones(2)).tolist() == [2.0, 2.0]
+    held.add_(1)
+    assert f(ingot.ones(2)).tolist() == [3.0, 3.0] and len(f.variants) == 1

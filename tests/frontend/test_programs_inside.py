@@ -298,6 +298,13 @@ def test_a_program_in_another_dtype(dtype, x):
         converted(x)
 
 
+def test_a_program_that_draws_in_another_dtype():
+    program = ingot.jit.trace(lambda x: x + ingot.rand(2), ingot.zeros(2))
+    converted = program.double()
+    assert converted(ingot.zeros(2).double()).dtype is ingot.float64
+    assert converted.record.state["rng"].dtype == "uint64"
+
+
 def test_dtypes_that_the_program_asks_for_stay():
     def f(x):
         return x.double().sum(0), ingot.zeros(2) + x, x * ingot.tensor([1.0, 2.0])

@@ -132,3 +132,57 @@ def test_what_the_user_raises_is_raised_where_it_was():
 def test_what_has_no_source_is_refused(obj):
     with pytest.raises((CaptureError, ArgumentError), match="script"):
         ingot.jit.script(obj)
+
+
+@pytest.mark.parametrize("capture", [lambda f, x: f(x), lambda f, x: f.program(x)])
+def test_a_result_without_a_value_names_the_variable(capture):
+    @ingot.jit.script
+    def f(x):
+        if x.sum() > 0:
+            y = x
+        return y
+
+    with pytest.raises(CaptureError, match="the variable 'y' is used, but it does not always have a value"):
+        capture(f, ingot.ones(1))
+
+
+def test_rounding_to_digits_is_pythons():
+    @ingot.jit.script
+    def f(x, digits=None):
+        return round(x.item(), digits)
+
+    assert (f(ingot.tensor(2.5)), f(ingot.tensor(2.5), 0)) == (2, 2.0)
+    with pytest.raises(CaptureError, match="round"):
+        f(ingot.tensor(2.5), 1)
+
+
+def test_a_variable_of_a_loop_without_iterations_names_the_loop():
+    @ingot.jit.script
+    def f(x, n: int):
+        for i in range(n):
+            y = x * i
+        return y
+
+    assert f(ingot.ones(1), 3).item() == 2
+    with pytest.raises(AssertError, match="'y' has no value") as error:
+        f(ingot.ones(1), 0)
+    assert "for i in range(n):" in str(error.value)
+
+
+@pytest.mark.parametrize("write", [str, repr, lambda x: f"peak {x.max().item():.2f}", lambda x: [str(x.tolist())]])
+def test_texts_of_elements_are_no_results(write):
+    def f(x):
+        return x * 2, write(x + 1)
+
+    for capture in (ingot.jit.script(f), ingot.compile(f), lambda x: ingot.jit.trace(f, x, check=False)):
+        with pytest.raises(CaptureError, match="a text is made of a tensor's elements"):
+            capture(ingot.ones(2))
+    assert ingot.jit.trace(f, ingot.ones(2), check=False, frozen_ok=True)(ingot.zeros(2))[1] == write(ingot.ones(2) + 1)
+
+
+def test_other_texts_are_results():
+    def f(x, kind="sum"):
+        print(x)
+        return x * 2, f"{kind} of {x.ndim} dimensions"
+
+    assert ingot.jit.script(f)(ingot.ones(2))[1] == "sum of 1 dimensions"

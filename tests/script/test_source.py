@@ -303,3 +303,12 @@ def test_suggestion_for_a_lambda_and_without_source() -> None:
     namespace: dict[str, Any] = {}
     exec("f = lambda x: 1 if x else 2", namespace)
     assert "ingot.where(condition, a, b)" in suggestion(namespace["f"].__code__, 1)
+
+
+def test_assertions_that_pytest_has_rewritten() -> None:
+    def f(x: int) -> int:
+        assert x > -100, "far out"
+        assert not -1.5 < -x < 0
+        return x
+
+    assert convert(f)(-3) == -3

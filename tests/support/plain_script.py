@@ -3,6 +3,7 @@
 It also checks what a runtime relies on: that `get` and `set` agree with each other, and that flags are truth values.
 """
 
+import contextlib
 import operator
 from typing import Any
 
@@ -79,6 +80,14 @@ class Plain:
                 break
         return value
 
+    both = and_
+    either = or_
+
+    @contextlib.contextmanager
+    def catching(self, kinds: Any) -> Any:
+        self.used.append("catching")
+        yield
+
     def not_(self, value: Any) -> bool:
         return not value
 
@@ -109,3 +118,7 @@ class Plain:
     def list_comp(self, iterable: Any, element: Any) -> list[Any]:
         self.used.append("list_comp")
         return [element(item) for item in iterable]
+
+    def generator(self, iterable: Any, element: Any) -> Any:
+        self.used.append("generator")
+        return (element(item) for item in iterable)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import random
+import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -12,7 +14,8 @@ from typing import Any
 
 import ingot
 import numpy as np
-from corpus import Call, Program
+from capture_corpus import Call, Program
+from ingot.frontend.random import default_generator
 from ingot.ir.errors import IngotError
 
 __all__ = ["hold"]
@@ -26,12 +29,14 @@ def hold(program: Program, folder: Path) -> None:
     Args:
         folder: for files.
     """
+    tracing = sys.gettrace()
     {
         "captured": _hold_captured,
         "refused": _hold_refused,
         "refused_at_call": _hold_refused_at_call,
         "checked": _hold_checked,
     }[program.kind](program, folder)
+    assert sys.gettrace() is tracing, "the capture has left a trace function behind"
 
 
 # ------------------------------------------------------------------------------------------------ the four kinds
@@ -44,13 +49,13 @@ def _hold_captured(program: Program, folder: Path) -> None:
 
 
 def _hold_refused(program: Program, folder: Path) -> None:
+    before = _seeded(_original(program), program)
     original = _original(program)
-    before = _eager(original, _example_call(program))
     error = _error_of(lambda: _trace(program, original), program)
     if program.line is not None:
         _is_at_line(program, error)
     assert error.advice, f"no advice in: {error}"
-    again = _eager(_original(program), _example_call(program))
+    again = _seeded(original, program)
     assert before.error is None, f"the function itself raises {before.error!r} for the example"
     _same_value(again.result, before.result, "the function's result after the refusal")
 
@@ -149,6 +154,14 @@ def _eager(original: Any, one: Call) -> _Outcome:
     return _outcome(original if one.entry in (None, "forward") else getattr(original, one.entry), one, {})
 
 
+def _seeded(original: Any, program: Program) -> _Outcome:
+    """What the function gives for the example, from the same random states each time."""
+    random.seed(0)
+    np.random.seed(0)
+    ingot.manual_seed(2)
+    return _eager(original, _example_call(program))
+
+
 def _run(program: Any, one: Call) -> _Outcome:
     mode = {} if one.training is None else {"training": one.training}
     return _outcome(program if one.entry is None else program.entry(one.entry), one, mode)
@@ -241,6 +254,14 @@ def _same_value(found: Any, expected: Any, where: str) -> None:
         assert found == expected, f"{where}: {found!r} for {expected!r}"
 
 
+def _is_same(found: Any, expected: Any) -> bool:
+    try:
+        _same_value(found, expected, "")
+    except AssertionError:
+        return False
+    return True
+
+
 def _same_tensor(found: Any, expected: Any, where: str) -> None:
     assert found.dtype == expected.dtype, f"{where}: {found.dtype} for {expected.dtype}"
     assert found.shape == expected.shape, f"{where}: {found.shape} for {expected.shape}"
@@ -252,7 +273,7 @@ def _same_tensor(found: Any, expected: Any, where: str) -> None:
 def _same_state(original: Any, program: Any, which: str) -> None:
     """The program's state is what the calls have made of the user's objects, where names lead to them."""
     for key, value in program.state.items():
-        own = ingot.random.default_generator._key if key == "rng" else _at(original, key)
+        own = default_generator._key if key == "rng" else _at(original, key)
         if isinstance(own, ingot.Tensor):
             _same_value(value.detach().clone(), own.detach().clone(), f"{which}, state {key!r} after the calls")
 

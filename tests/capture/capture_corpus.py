@@ -8,7 +8,7 @@ is a function, or a module class, which is built anew, under one of the decorato
 - `refused_at_call`: its capture is right for what it accepts, and refuses the given call;
 - `checked`: nothing but the check after the trace sees that its capture is wrong.
 
-What is done with a declared program stands in `corpus_checks`.
+What is done with a declared program stands in `capture_checks`.
 """
 
 from __future__ import annotations
@@ -150,7 +150,13 @@ def refused(thread: str, *, example: Callable[[], Any], message: str, line: str 
 
 
 def refused_at_call(
-    thread: str, *, example: Callable[[], Any], bad: Callable[[], Any], message: str, line: str | None = None, **rest: Any
+    thread: str,
+    *,
+    example: Callable[[], Any],
+    bad: Callable[[], Any],
+    message: str,
+    line: str | None = None,
+    **rest: Any,
 ) -> Callable[[Any], Any]:
     """Declare a program whose capture is right, and whose call with `bad()` is refused; where a line of the program is
     why, `line` is a part of it."""
