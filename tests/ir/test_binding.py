@@ -124,7 +124,7 @@ def test_the_quick_checks_and_the_careful_ones_agree():
         for h in (1, 2, 3, 4):
             for product in (b * h, b * h + 1):
                 inputs = [f32(b, h), f32(product, 2), 5]
-                quick = binder._fast(inputs)
+                quick = binder.quick(inputs)
                 fits = 1 <= b <= 64 and h >= 2 and h % 2 == 0 and product == b * h
                 assert quick == ({"B": b, "H": h} if fits else None)
                 if not fits:
