@@ -106,7 +106,51 @@ _ELSEWHERE = {
 }
 # Functions of several ops that take `out=`; single ops all do.
 _OUT = frozenset(
-    ["absolute", "addcdiv", "addcmul", "addmm", "arccos", "arcsin", "arctan", "clamp", "clamp_max", "clamp_min", "clip", "diag", "div", "divide", "dot", "frac", "ger", "greater", "greater_equal", "hstack", "less", "less_equal", "lerp", "masked_select", "max", "min", "mm", "multiply", "mv", "nan_to_num", "negative", "norm", "not_equal", "scatter", "sgn", "sort", "std", "subtract", "topk", "true_divide", "var", "vstack", "where"]
+    [
+        "absolute",
+        "addcdiv",
+        "addcmul",
+        "addmm",
+        "arccos",
+        "arcsin",
+        "arctan",
+        "clamp",
+        "clamp_max",
+        "clamp_min",
+        "clip",
+        "diag",
+        "div",
+        "divide",
+        "dot",
+        "frac",
+        "ger",
+        "greater",
+        "greater_equal",
+        "hstack",
+        "less",
+        "less_equal",
+        "lerp",
+        "masked_select",
+        "max",
+        "min",
+        "mm",
+        "multiply",
+        "mv",
+        "nan_to_num",
+        "negative",
+        "norm",
+        "not_equal",
+        "scatter",
+        "sgn",
+        "sort",
+        "std",
+        "subtract",
+        "topk",
+        "true_divide",
+        "var",
+        "vstack",
+        "where",
+    ]
 )
 _FOLDERS = ("cli", "nn", "optim", "utils")
 

@@ -93,6 +93,7 @@ def _flatten(value: Any, is_leaf: Callable[[Any], bool | Tree], types: Types, le
     raise ArgumentError(
         f"a value of type {type(value).__name__}{_at(where)} cannot be an input or output of a program",
         expected="tensors, numbers, None, and tuples, lists, dicts, named tuples and dataclasses of them",
+        advice="pass or return the tensors in it, in one of these",
     )
 
 

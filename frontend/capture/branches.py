@@ -69,8 +69,17 @@ class _Side:
         self.cells: dict[Any, Cell] = {}
         self.values: dict[Any, Any] = {}
         self.changes: dict[Any, Change] = {}
+        self.region: Region | None = None
         self.raised: Exception | None = None
         self.line: Location | None = None
+
+    def at_end(self, value: Any) -> Any:
+        """A value with tensors from outside as the side has changed them in place."""
+        if self.region is None or not self.region.changed:
+            return value
+        taken = Leaves(value)
+        leaves = [self.region.at_end(leaf) for leaf in taken.leaves]
+        return taken.rebuild(leaves) if any(x is not y for x, y in zip(leaves, taken.leaves, strict=True)) else value
 
     def put(self, cell: Cell, value: Any) -> None:
         self.cells[cell.identity] = cell
@@ -154,6 +163,7 @@ class _Branch:
                 tracer.regions.sharing.exempt(exempt),
                 tracer.regions.enter(side.block, self._facts(number), conditional=True) as region,
             ):
+                side.region = region
                 try:
                     result = self.functions[number]()
                 except IngotError:
@@ -255,7 +265,6 @@ class _Branch:
                 tracer.sizes.add(fact)
         return self.functions[number]()
 
-
     def _refuse_caught(self, side: _Side) -> None:
         """An exception that the program would catch is no end of it."""
         error = side.raised
@@ -335,6 +344,7 @@ class _Merge:
         a, b = (side.values.get(cell.identity, before) for side in self.sides)
         if a is b:
             return None if a is before else lambda: a
+        a, b = (side.at_end(value) for side, value in zip(self.sides, (a, b), strict=True))
         if self._returned[0] != self._returned[1] and not self._alike(a, b) and not cell.is_own:
             # What has returned hands nothing on: no statement behind the branch will run.
             number = 0 if self._returned[0] else 1
@@ -456,7 +466,7 @@ class _Merge:
                 context=context,
                 advice="set it on both sides, or before the branch; append to a list on both sides",
             )
-        is_python = not (isinstance(a, TensorBase) or isinstance(b, TensorBase)) and None in map(leaf_kind, (a, b))
+        is_python = not (Leaves(a).leaves or Leaves(b).leaves)
         return CaptureError(
             f"{name} differs{'' if is_python else ' in type'} between the sides of a branch that the run decides",
             expected="tensors and numbers, of the same types and sizes on both sides",

@@ -29,6 +29,7 @@ from ..tensor_base import TensorBase, wrap
 from .attributes import Attributes
 from .check import check
 from .crossings import imagined, note_appeared, refuse_crossings
+from .grown_list import refuse_grown
 from .inputs import CaptureInputs, InputRun, Mutates, result_leaf
 from .keys import Keys
 from .known_state import known_state, roots
@@ -215,6 +216,7 @@ def _run(
             with tracer.ledger.watching():
                 result = run.call(scripted(entry.func) if entry.script else entry.func)
             tracer.refuse_caught()
+            refuse_grown(result, tracer.context)
             results, tree = _flatten_result(result, session.types, entry.func)
             for path, old, new, elsewhere in attributes.replaced():
                 tracer.replace(path, old, new, elsewhere)

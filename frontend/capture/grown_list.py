@@ -18,8 +18,9 @@ from ..tensor_base import TensorBase
 from .sharing import base_of
 from .structured import leaf_kind
 from .symbols import SymBool, SymFloat
+from .symint import as_size
 
-__all__ = ["Growing", "Growth", "Growths", "Run", "SymList", "as_kind"]
+__all__ = ["Growing", "Growth", "Growths", "Run", "SymList", "as_kind", "refuse_grown"]
 
 _STACK: Final = lookup("stack")
 
@@ -51,6 +52,26 @@ class Run:
     @property
     def size(self) -> Any:
         return self.tensor.shape[0]
+
+
+def refuse_grown(result: Any, context: str) -> None:
+    """The result of a program is as long as its signature says.
+
+    Raises:
+        CaptureError: when a list in it has grown in a captured loop.
+    """
+    if isinstance(result, SymList) and result.has_runs:
+        run = next(item for item in result.segments() if isinstance(item, Run))
+        raise CaptureError(
+            "the program's result is a list whose length the run decides",
+            expected="a list of as many elements in every call, or a tensor",
+            location=run.location,
+            context=context,
+            advice="return ingot.stack(list)",
+        )
+    items = result.values() if isinstance(result, dict) else result if isinstance(result, (list, tuple)) else ()
+    for item in items:
+        refuse_grown(item, context)
 
 
 def as_kind(kind: str, tensor: Any) -> Any:
@@ -138,7 +159,7 @@ class SymList(list[Any]):
         for item in items:
             self.append(item)
 
-    def __iadd__(self, items: Any) -> Any:  # type: ignore[misc]
+    def __iadd__(self, items: Any) -> Any:
         self.extend(items)
         return self
 
@@ -289,12 +310,22 @@ class SymList(list[Any]):
         whole = EAGER.slice(joined, 0, index.start, index.stop, 1 if index.step is None else index.step)
         return _made([run.like(whole)])
 
+    def require_some(self, message: str) -> None:
+        """Check at run time that there is an element: that a loop which appends has had iterations."""
+        tracer, items = mode.tracer, self.segments()
+        if tracer is None or not items or any(not isinstance(item, Run) for item in items):
+            return
+        count = as_size(self.length())
+        if not tracer.known(">=", count, 1):
+            tracer.require(tracer.relation_tensor(">=", count, 1), message, here())
+
     def __ingot_joined__(self, op: Op, dim: int = 0) -> Any:
         """`stack` or `cat` of the elements."""
         if any(isinstance(item, Run) and item.kind != "tensor" for item in self.segments()):
             raise _refused(
                 f"{op.short} of a list of numbers", "tensors", "append tensors, or one tensor with all of the numbers"
             )
+        self.require_some(f"{op.short}: tensors is empty")
         whole = _joined(self.segments())
         if op is _STACK:
             return whole if dim == 0 else _moved(whole, dim if dim >= 0 else dim + whole.ndim)

@@ -2,8 +2,8 @@
 
 The body is captured with what it changes standing for the loop's carried values. What those are is found by trying: at
 first nothing is carried; what the body turns out to change is carried in the next attempt, and a size that changes
-from iteration to iteration becomes a variable; until an attempt leaves behind just what it assumed. So what stays the same in
-every iteration stays a Python value.
+from iteration to iteration becomes a variable; until an attempt leaves behind just what it assumed. So what stays the
+same in every iteration stays a Python value.
 """
 
 from __future__ import annotations
@@ -523,9 +523,26 @@ class _Loop:
                 by_leaf[id(leaf)] if leaf.derived is None else SymInt(renamed[str(leaf.derived)], tracer)
                 for leaf in carried.leaves
             ]
+            if carried.cell.identity[0] == "tensor" and self._is_left_alone(carried, attempt):
+                continue
             carried.cell.write(self._left(carried, values))
         # What each iteration makes anew before it reads it may share memory that a later iteration changes.
         self._note_sharing(made, list(enumerate(leaves)), leaves, attempt)
+
+    def _is_left_alone(self, carried: _Carried, attempt: _Attempt) -> bool:
+        """Whether the body changes a tensor under a name alone that it lets stand for another one afterwards.
+
+        Then the first iteration changes the tensor itself, and the others do not: who uses it later is refused.
+        """
+        [leaf] = carried.leaves
+        base = carried.cell.identity[2]
+        param = leaf.param._trace[1]
+        if attempt.after[carried.cell.identity][1]._trace[1] is not param:
+            return False
+        self.regions.sharing.lose(self.tracer.value_of(base), self.regions.first_write(base) or self.location)
+        if param.use_count > 1:  # in the body, besides being handed on
+            self.tracer.value_of(base)
+        return True
 
     def _left(self, carried: _Carried, values: Sequence[Any]) -> Any:
         """What a cell holds after the loop."""

@@ -18,7 +18,7 @@ import numpy as np
 from ...ir.block import Block
 from ...ir.builder import Builder
 from ...ir.errors import CaptureError, IngotError
-from ...ir.locations import here
+from ...ir.locations import Location, here
 from ...ir.node import Node, Value
 from ...ir.registry import Op
 from ...ir.sizes import COMPARISONS, AssumingContext, SizeExpr, SizeRelation, evaluate, free_vars
@@ -28,7 +28,7 @@ from ..indexing import replay
 from ..mode import mode
 from ..storage import storage_of
 from ..tensor_base import wrap
-from .sharing import Sharing
+from .sharing import Sharing, base_of
 
 __all__ = ["Region", "Regions", "discard"]
 
@@ -48,6 +48,7 @@ class Region:
         self.block = block
         self.changed: dict[int, Any] = {}
         self._before: list[tuple[Any, dict[str, Any]]] = []
+        self._ends: dict[int, tuple[Any, dict[str, Any]]] = {}
         self._views: list[weakref.ref[Any]] = []
 
     def before_write(self, base: Any) -> None:
@@ -62,10 +63,21 @@ class Region:
         """A view was made inside."""
         self._views.append(weakref.ref(view))
 
+    def at_end(self, tensor: Any) -> Any:
+        """A tensor as the region has left it; itself where the region has not changed it."""
+        if id(tensor) not in self._ends:
+            return tensor
+        found = wrap(None)
+        for slot, value in self._ends[id(tensor)][1].items():
+            setattr(found, slot, value)
+        found._base, found._storage, found._chain = base_of(tensor), None, ()
+        return found
+
     def undo(self) -> None:
         """Put the tensors from outside back, and let them go without the views that were made inside: these are derived
         by what only the inside knows, such as the number of an iteration."""
         for tensor, slots in self._before:
+            self._ends.setdefault(id(tensor), (tensor, {slot: getattr(tensor, slot) for slot in _SLOTS}))
             for slot, value in slots.items():
                 setattr(tensor, slot, value)
         views = [view for ref in self._views if (view := ref()) is not None and view._storage is not None]
@@ -89,6 +101,7 @@ class Regions:
         self.conditional = False
         self.watching = False
         self.sharing = Sharing(tracer.context)
+        self._written: dict[int, tuple[weakref.ref[Any], Location | None]] = {}
         self.catching: list[Any] = []  # for each `try` that is in progress, a function for what it catches
         self.inner_sizes: set[str] = set()  # variables that only the inside of a region binds
         self._arrays: dict[Value, Any] = {}
@@ -97,6 +110,11 @@ class Regions:
     @property
     def depth(self) -> int:
         return len(self.stack)
+
+    def first_write(self, base: Any) -> Location | None:
+        """The line that first changed a tensor in a region."""
+        found = self._written.get(id(base))
+        return found[1] if found is not None and found[0]() is base else None
 
     def visible(self, tensor: Any) -> bool:
         """Whether a tensor is there without the region that has just ended."""
@@ -109,6 +127,8 @@ class Regions:
         """A tensor is about to be changed in place."""
         self.sharing.refuse_write(base)
         if self.stack:
+            if self.first_write(base) is None:
+                self._written[id(base)] = weakref.ref(base), here()
             self.stack[-1].before_write(base)
 
     def before_rebind(self, target: Any, value: Any) -> None:

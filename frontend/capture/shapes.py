@@ -44,7 +44,11 @@ def _by_parameter(given: Any, call: ExampleCall) -> dict[str, Any]:
     for key in given:
         if key not in call.values and key not in inner:
             names = ", ".join([*call.values, *inner])
-            raise ArgumentError(f"dynamic_shapes: no argument {key!r}", found=f"arguments: {names}")
+            raise ArgumentError(
+                f"dynamic_shapes: no argument {key!r}",
+                found=f"arguments: {names}",
+                advice="name the parameters of the function that is traced",
+            )
     own = {name: value for name, value in given.items() if name in call.values}
     return {**own, **_placed((inner[key], value) for key, value in given.items() if key in inner and key not in own)}
 

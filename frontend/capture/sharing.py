@@ -15,6 +15,7 @@ from typing import Any
 
 from ...ir.errors import CaptureError
 from ...ir.locations import Location, here
+from ...ir.node import Value
 from ..tensor_base import TensorBase
 
 __all__ = ["Sharing", "base_of"]
@@ -31,6 +32,7 @@ class Sharing:
     def __init__(self, context: str) -> None:
         self._context = context
         self._pairs: list[tuple[weakref.ref[Any], weakref.ref[Any], Location | None]] = []
+        self.lost: dict[Value, Location | None] = {}
         self._exempt: list[Any] = []
 
     def perhaps(self, output: Any, other: Any, location: Location | None) -> None:
@@ -53,6 +55,26 @@ class Sharing:
             yield
         finally:
             self._exempt = before
+
+    def lose(self, value: Value, location: Location | None) -> None:
+        """Note a value that a tensor had before a loop whose first iteration alone changes it, at `location`."""
+        self.lost[value] = location
+
+    def refuse_use(self, value: Value) -> None:
+        """A value is an operand, or a result.
+
+        Raises:
+            CaptureError: when the tensor that had it has got another one in a loop.
+        """
+        if value in self.lost:
+            raise CaptureError(
+                "the first iteration of a loop changes a tensor in place that the others do not change, and it is used",
+                expected="iterations that do the same",
+                found="a name that stands for another tensor after the first iteration",
+                location=self.lost[value],
+                context=self._context,
+                advice="write the change as a new tensor: y = y + 1 in place of y += 1; or clone() it before the loop",
+            )
 
     def refuse_write(self, base: Any) -> None:
         """A tensor is about to be changed in place.

@@ -279,12 +279,18 @@ def settled(tracer: Any, cell: Cell, value: Any, location: Location | None) -> A
     """What a block leaves in a variable: what only a loop inside of it has assigned may have no value."""
     if not tracer.is_late(value):
         return value
+    if cell.is_own:  # it is returned, and so it is used
+        if isinstance(value, SymInt):
+            _ = value.__ingot_size__
+        else:
+            tracer.value_of(value.as_tensor() if hasattr(value, "as_tensor") else value)
+        return value
     what = "a loop inside of the block assigns it, which may have no iterations"
     return Undefined(cell.name.strip("'"), what, location, tracer.context)
 
 
 def refuse_resizing(tracer: Any, change: Any, line: Callable[[Any], Location | None], appended: bool = False) -> None:
-    """A list, dict or set gets or loses elements, or an object attributes, where a captured branch or loop cannot follow.
+    """A list, dict or set gets or loses elements, or an object attributes, where a branch or loop cannot follow.
 
     Args:
         line: finds the line of a change.
@@ -322,8 +328,15 @@ def held(tracer: Any, value: Any, before: Any, region: Any) -> Any:
     if value is before or not region.changed:
         return value
     taken = Leaves(value)
-    leaves = [stand_in(leaf) if _is_changed(leaf, region) else leaf for leaf in taken.leaves]
+    leaves = [_as_changed(leaf) if _is_changed(leaf, region) else leaf for leaf in taken.leaves]
     return taken.rebuild(leaves) if any(x is not y for x, y in zip(leaves, taken.leaves, strict=True)) else value
+
+
+def _as_changed(leaf: Any) -> Any:
+    """A tensor's present value, which is known to share the tensor's memory."""
+    found = stand_in(leaf)
+    found._base = base_of(leaf)
+    return found
 
 
 def _is_changed(leaf: Any, region: Any) -> bool:

@@ -139,7 +139,8 @@ class SymInt:
         call = self._tracer.call
         base, exponent = (call("add", call("full", (), 0, int64), x) for x in (base, exponent))
         self._tracer.require(call("ge", exponent, 0), "an integer to a power below zero is a float", here())
-        return self._tracer.integer(call("pow", base, exponent))  # type: ignore[no-any-return]
+        found: SymInt = self._tracer.integer(call("pow", base, exponent))
+        return found
 
     def _bitwise(self, op: str, other: Any) -> Any:
         if not isinstance(other, (int, SymInt)):

@@ -448,6 +448,8 @@ class Tracer(ScalarTracing):
             value = x._trace[1] if x._trace is not None and x._trace[0] is self else self._external(x)
             if self._unproven and value in self._unproven:
                 self._unproven.pop(value)()
+            if self.regions.sharing.lost:
+                self.regions.sharing.refuse_use(value)
             return self.regions.used(x, value) if self.regions.watching else value
         if isinstance(x, Symbol):
             return self.value_of(x.as_tensor())

@@ -16,7 +16,7 @@ from ...ir.locations import here
 from ...ir.sizes import maximum, minimum
 from ..capture.grown_list import Run, SymList, as_kind
 from ..capture.structured import describe, leaf_kind
-from ..capture.symbols import SymBool, SymFloat, Symbol
+from ..capture.symbols import Symbol, SymBool, SymFloat
 from ..capture.symint import SymInt, as_size
 from ..dispatch import EAGER
 from ..mode import mode
@@ -96,7 +96,7 @@ def _better(name: str, op: str, a: Any, b: Any) -> Any:
 def _fits(value: Any, tensor: Any) -> bool:
     """Whether a value beside a tensor is of its dtype, or a number that takes it."""
     if isinstance(value, TensorBase):
-        return value.dtype is tensor.dtype
+        return bool(value._array.dtype == tensor._array.dtype)
     return leaf_kind(value) == "int" or (leaf_kind(value) == "float" and tensor.dtype.is_floating_point)
 
 
@@ -121,15 +121,14 @@ def _differs(name: str, a: str, b: str) -> CaptureError:
     )
 
 
-def as_float(value: Any) -> SymFloat:
+def as_float(value: Any) -> Any:
     """A number as a run-time float."""
     from ...ir.dtypes import float64
 
     if isinstance(value, SymFloat):
         return value
     if isinstance(value, SymInt):
-        found: SymFloat = value.as_float()
-        return found
+        return value.as_float()
     if isinstance(value, SymBool):
         return SymFloat(EAGER.cast(value.as_tensor(), dtype=float64), mode.tracer)
     return SymFloat(EAGER.full((), float(value), float64), mode.tracer)
@@ -170,7 +169,7 @@ def _unary(op: str) -> Callable[..., Any]:
     return compute
 
 
-def _checked(op: str, value: SymFloat) -> SymFloat:
+def _checked(op: str, value: SymFloat) -> Any:
     """A function of a number; the run raises where Python does: no number for a number, or one that is too large."""
     given = value.as_tensor()
     found = getattr(EAGER, op)(given)

@@ -58,7 +58,17 @@ class Net(nn.Module):
     def forward(self, x, y, t, u):
 """
 
-START: Final = ["x = x.clone()", "m, q, c = x * 1, x.tanh(), y * 1", "v, z = x.sum(0).tanh(), self.w * 2", "s, r = y.sum(), v[0] * 1", "g = x[:1] * 1", "k, j = 1, 2", "f, h = 0.25, 1.5", "b = False", "xs = [v * 1, z * 1]"]
+START: Final = [
+    "x = x.clone()",
+    "m, q, c = x * 1, x.tanh(), y * 1",
+    "v, z = x.sum(0).tanh(), self.w * 2",
+    "s, r = y.sum(), v[0] * 1",
+    "g = x[:1] * 1",
+    "k, j = 1, 2",
+    "f, h = 0.25, 1.5",
+    "b = False",
+    "xs = [v * 1, z * 1]",
+]
 
 OPERANDS: Final = {
     "M": ("m", "q"), "C": ("c", "y"), "V": ("v", "z"), "S": ("s", "r"), "I": ("k", "j"), "F": ("f", "h"), "B": ("b",),
@@ -96,8 +106,10 @@ def text_of(statements: tuple[Statement, ...]) -> list[str]:
 
 def shorter(statements: tuple[Statement, ...]) -> Iterator[tuple[Statement, ...]]:
     """What remains when a part is left out: a statement, a clause, or the head of one."""
-    for i, one in enumerate(statements):
+    for i, one in reversed(list(enumerate(statements))):
         before, after = statements[:i], statements[i + 1 :]
+        if one.lines[:1] and one.lines[0] in START:
+            continue
         yield before + after
         for n, (head, body) in enumerate(one.clauses):
             yield before + body + after
@@ -355,9 +367,19 @@ SIMPLE: Final = (
 RESIZING: Final = ("g = ingot", "g = g[", "g = $M", "g = m")
 
 LOOPS: Final = (
-    "for # in range($P):", "for # in range(x.shape[0]):", "for # in range(int(t)):", "for # in range($I % 4):",
-    "for row# in x:", "for row# in m * 1:", "for row# in g * 2:", "for #, row# in enumerate(x):", "for # in range($N, $K):",
-    "for # in range($P, -1, -1):", "for # in reversed(range(t.item())):", "for row# in [v * 1, z * 1]:", "for row# in reversed(m * 1):",
+    "for # in range($P):",
+    "for # in range(x.shape[0]):",
+    "for # in range(int(t)):",
+    "for # in range($I % 4):",
+    "for row# in x:",
+    "for row# in m * 1:",
+    "for row# in g * 2:",
+    "for #, row# in enumerate(x):",
+    "for # in range($N, $K):",
+    "for # in range($P, -1, -1):",
+    "for # in reversed(range(t.item())):",
+    "for row# in [v * 1, z * 1]:",
+    "for row# in reversed(m * 1):",
     "for #, row# in zip(range(3), q + 0):",
 )
 SHARING_LOOPS: Final = (

@@ -142,7 +142,7 @@ def a_list_that_grows_is_gone_over(x):
     for row in x:
         found.append(row.cumsum(0))
     mixed = ingot.zeros(3)
-    for number, (one, other) in enumerate(zip(found, reversed(found))):
+    for number, (one, other) in enumerate(zip(found, reversed(found), strict=True)):
         mixed = mixed * 0.5 + one * other + number
     return mixed, sum([row.sum() for row in found])
 
@@ -188,7 +188,7 @@ def lists_joined_copied_and_popped(x):
         first.append(row)
         second.append(-row)
     last = first.pop()
-    joined = first + [last] + second
+    joined = first + [last] + second  # noqa: RUF005
     return ingot.stack(joined), last, ingot.stack(list(reversed(joined))), bool(joined)
 
 
@@ -283,9 +283,7 @@ def dtypes_that_differ(x):
     return y
 
 
-@refused(
-    "pytorch/pytorch#41274", example=lambda: (ones(3),), message="f32[3] at", line="if x.sum() > 0:", **SCRIPT
-)
+@refused("pytorch/pytorch#41274", example=lambda: (ones(3),), message="f32[3] at", line="if x.sum() > 0:", **SCRIPT)
 def sizes_that_differ(x):
     if x.sum() > 0:
         y = x
@@ -367,6 +365,52 @@ def a_view_out_of_a_branch_that_is_changed(x):
         part = y[1:2]
     part += 1
     return y
+
+
+@captured("pytorch/pytorch#41274", example=lambda: (ones(4, 3),), fresh=rows, **ROWS)
+def results_of_loops_that_are_changed(x):
+    total, other, table = ingot.zeros(3), ingot.ones(3), ingot.zeros_like(x)
+    for i in range(x.shape[0]):
+        total, other = other, total + x[i]
+        table[i] = x[i].cumsum(0)
+        if table[i].sum() > 1:
+            table[i] -= 1
+    total /= 2
+    table += other
+    return total, other, table
+
+
+@captured("pytorch/pytorch#41274", example=lambda: (ones(4, 3),), fresh=rows, **ROWS)
+def a_name_changed_in_place_and_set_anew(x):
+    h = ingot.zeros(3)
+    for row in x:
+        h += row
+        h = h.tanh()
+    return h
+
+
+@refused(
+    "pytorch/pytorch#41274",
+    example=lambda: (ones(4, 3),),
+    message="the first iteration of a loop changes a tensor in place",
+    line="h += row",
+    **ROWS,
+)
+def a_tensor_that_the_first_iteration_changes(x):
+    start = h = ingot.zeros(3)
+    for row in x:
+        h += row
+        h = h.tanh()
+    return h, start
+
+
+@captured("pytorch/pytorch#41274", example=lambda: (ones(3),), fresh=vectors, calls=8, **SCRIPT)
+def a_tensor_changed_and_named_in_a_branch(x):
+    y, kept = x.clone(), x * 0
+    if x.sum() > 0:
+        y += 1
+        kept = y
+    return y, kept
 
 
 # ----------------------------------------------------------------------------------------------- run-time numbers

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ingot
 from capture_corpus import captured, ones, randn, refused, refused_at_call
-from ingot.ir.errors import ArgumentError, ShapeError
+from ingot.ir.errors import ArgumentError
 from ingot.jit import Dim
 
 ROWS = {"dynamic_shapes": {"x": {0: "rows"}}}
@@ -193,18 +192,6 @@ def a_plain_loop_over_a_size(x):
 )
 def a_size_that_picks_from_a_list(x):
     return x * FACTORS[x.shape[0]]
-
-
-@refused(
-    "pytorch/pytorch#153955",
-    example=lambda: (ones(4, 3),),
-    message="inner sizes differ",
-    line="return x @ ingot.ones(4, 2)",
-    error=ShapeError,
-    **ROWS,
-)
-def sizes_that_never_fit(x):
-    return x @ ingot.ones(4, 2)
 
 
 @refused(

@@ -16,7 +16,7 @@ def rows(rng, low=0):
     return (randn(rng, rng.integers(low, 6), 3),)
 
 
-@captured(THREAD, example=lambda: (ones(1, 3),), fresh=rows, calls=8, **ROWS)
+@captured(THREAD, example=lambda: (ones(1, 3),), fresh=rows, calls=8, script_branches=True, **ROWS)
 def an_example_of_one_row(x):
     return x.sum(0) / max(x.shape[0], 1), x.softmax(0), x * 2
 
@@ -66,9 +66,7 @@ def a_loop_of_no_iterations(x):
     return total, steps
 
 
-@captured(
-    THREAD, example=lambda: (ones(1, 3),), fresh=lambda rng: rows(rng, 1), calls=8, script_branches=True, **ROWS
-)
+@captured(THREAD, example=lambda: (ones(1, 3),), fresh=lambda rng: rows(rng, 1), calls=8, script_branches=True, **ROWS)
 def a_list_of_one_row(x):
     found = []
     for row in x:
