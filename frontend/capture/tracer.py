@@ -9,7 +9,7 @@ values, so dynamic sizes stay symbolic. A tensor that the program did not get as
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -25,19 +25,15 @@ from ...ir.registry import Op, lookup
 from ...ir.sizes import AssumingContext, Size, SizeExpr, evaluate, free_vars, use_context
 from ...ir.types import TensorType
 from ..dispatch import EAGER, execute, link_view
-from ..indexing import replay
 from ..mode import mode
-from ..random import default_generator
 from ..sizes import Size as Shape
-from ..storage import storage_of
 from ..tape import record
 from ..tensor_base import TensorBase, wrap
-from .attributes import holds_tensors, tensors_in
 from .gradients import Gradients
 from .keys import Keys
 from .ledger import CaptureLedger
 from .regions import Regions
-from .scalars import ScalarTracing
+from .state_tracing import StateTracing
 from .symbols import Symbol
 from .symint import SymInt, as_size, hint
 
@@ -46,7 +42,7 @@ __all__ = ["Tracer"]
 _RESHAPE: Final = lookup("reshape")  # the one view op that copies where it must
 
 
-class Tracer(ScalarTracing):
+class Tracer(StateTracing):
     """One capture in progress.
 
     Args:
@@ -128,138 +124,6 @@ class Tracer(ScalarTracing):
         self.graph.set_return(results, updates)
         self._freeze_constants()
 
-    def _at_end(self, tensor: Any) -> Value:
-        return self._replaced.get(id(tensor)) or self.value_of(tensor)
-
-    def _freeze_constants(self) -> None:
-        """Tensors of no known name that did not change are constants."""
-        for key, tensor, value in self._anonymous:
-            if key in self.state:
-                continue
-            if value.use_count:
-                value.replace_uses(self.builder_at_start().constant(_frozen(tensor._array)))
-            self.graph.remove_state(key)
-
-    def take_constant(self, tensor: Any) -> None:
-        """Note that Python takes a value out of a tensor that is constant as far as is known."""
-        value = tensor._trace[1] if self.is_traced(tensor) else self._external(tensor)
-        self._taken.append((value, here()))
-
-    def _refuse_taken(self) -> None:
-        """What Python took out of a tensor must not be state after all.
-
-        Raises:
-            CaptureError: when the program changes the tensor that a value came from.
-        """
-        changed = {value: key for key, _, value in self._anonymous if key in self.state}
-        for taken, location in self._taken if changed else ():
-            waiting, seen = [taken], {taken}
-            while waiting:
-                value = waiting.pop()
-                if value in changed:
-                    raise CaptureError(
-                        "the program takes a number out of a tensor, to Python, and changes the tensor",
-                        expected="a number that follows the tensor from call to call",
-                        found=f"{changed[value]}, a tensor of the caller's that no name leads to",
-                        location=location,
-                        context=self.context,
-                        advice="make it a buffer of a module, or a variable that the function uses by its name: then "
-                        "item() stays in the program",
-                    )
-                new = [x for x in (value.node.inputs if value.node is not None else ()) if x not in seen]
-                waiting += new
-                seen.update(new)
-
-    def replace(self, path: str, old: Any, new: Any, elsewhere: str = "") -> None:
-        """Note that a name from outside, which stood for `old`, stands for `new` at the end of the run.
-
-        Args:
-            elsewhere: another name that stood for `old` and does not stand for `new` now.
-
-        Raises:
-            CaptureError: when the program has read the old tensor, and the new one cannot be the next call's.
-        """
-        if not isinstance(old, TensorBase) and holds_tensors(old):
-            self._replace_container(path, old, new)
-            return
-        is_state = isinstance(old, TensorBase) and (self.has_read(old) or id(old) in self.names)
-        if not is_state and isinstance(old, TensorBase) and isinstance(new, TensorBase):
-            # Nothing in the program reads it, but who holds the program may: it is state when its type stays.
-            if type_of(old._array) == self.value_of(new).type:
-                self.names = {**self.names, id(old): (path, old)}
-                is_state = True
-        made_by = self.value_of(new).node if isinstance(new, TensorBase) else None
-        location = None if made_by is None else made_by.location
-        if is_state and self.has_read(old) and elsewhere:
-            raise CaptureError(
-                "the program replaces a tensor under one of its names, and not under another",
-                expected="state with one name, or names that stay together",
-                found=f"{path} and {elsewhere}, which stood for one tensor",
-                location=location,
-                context=self.context,
-                advice="clone() the tensor where one name gets it from the other, or change it in place: copy_(...)",
-            )
-        if is_state and isinstance(new, TensorBase) and self.value_of(old).type == self.value_of(new).type:
-            self.replace_at_end(old, new)
-            return
-        if is_state and self.has_read(old):
-            raise CaptureError(
-                f"the program reads the tensor {path} and puts another kind of value in its place",
-                expected=f"a tensor of type {self.value_of(old).type}, for the next call to read",
-                found=str(self.value_of(new).type) if isinstance(new, TensorBase) else repr(new),
-                location=location,
-                context=self.context,
-                advice="take it as an argument and return the new value",
-            )
-        if isinstance(old, TensorBase) and id(old) in self.names:
-            key = self.keys.claim(old, self.names[id(old)][0])
-            self.keys.lost.setdefault(key, (path, self.graph.name, location))
-        what = "a tensor" if isinstance(new, TensorBase) else repr(new)
-        what = "a number that the run decides" if isinstance(new, (SymInt, Symbol)) else what
-        self.ledger.add("state", f"{path} was set to {what}, which calls of the program do not do", location)
-
-    def _replace_container(self, path: str, old: Any, new: Any) -> None:
-        """Note that another list, dict or object stands where one with tensors stood.
-
-        Raises:
-            CaptureError: when the program has read these tensors.
-        """
-        before, now = list(tensors_in(old)), list(tensors_in(new))
-        if [id(x) for x in before] == [id(x) for x in now]:
-            return
-        made_by = [self.value_of(x).node for x in now if self.is_traced(x)]
-        location = next((node.location for node in made_by if node is not None), None)
-        if any(self.has_read(x) for x in before):
-            raise CaptureError(
-                f"the program reads tensors in {path} and puts another {type(old).__name__} in its place",
-                expected=f"the same {type(old).__name__} with other tensors in it, for the next call to read",
-                location=location,
-                context=self.context,
-                advice="assign to its items or attributes instead, or change the tensors in place: copy_(...)",
-            )
-        what = f"{path} was set to another {type(old).__name__}, which calls of the program do not do"
-        self.ledger.add("state", what, location)
-
-    def _refuse_shared_memory(self) -> None:
-        """What the program writes must not be the memory of a tensor that was captured on its own.
-
-        Raises:
-            CaptureError: when one is.
-        """
-        lines = {id(base): location for base, location in self._written}
-        for group in _sharing([(key, tensor) for key, tensor, _ in self._externals.values()] if lines else []):
-            written = [lines[id(tensor)] for _, tensor in group if id(tensor) in lines]
-            if not written:
-                continue
-            raise CaptureError(
-                "the program changes a tensor in place that shares its memory with other state",
-                expected="memory that one tensor owns, and others view",
-                found=" and ".join(repr(key) for key in sorted(key for key, _ in group)),
-                location=written[0],
-                context=self.context,
-                advice="clone() one of them where it is made",
-            )
-
     def builder_at_start(self) -> Builder:
         """A builder that puts nodes before all others."""
         from ...ir.insertion import InsertionPoint
@@ -277,126 +141,10 @@ class Tracer(ScalarTracing):
                 touched._trace = None
         self._touched.clear()
 
-    def state_arrays(self) -> dict[str, np.ndarray]:
-        """Copies of the state's arrays as they were before the run."""
-        found = {}
-        for key, (tensor, _) in self.state.items():
-            before = self._snapshots.get(id(tensor))
-            found[key] = np.array(before[2] if before else tensor._array)
-        return found
-
-    def before_write(self, base: Any) -> None:
-        """Keep a tensor's elements before the program changes them in place.
-
-        Raises:
-            CaptureError: when the tensor is one of the program's inputs.
-        """
-        if id(base._array) in self._inputs and not self.may_write_inputs:
-            error = CaptureError(
-                "the program changes one of its inputs in place",
-                expected="a program that leaves its arguments as they are",
-                found=f"a change of input '{self.value_of(base).name}'",
-                location=here(),
-                context=self.context,
-                advice='clone() the argument first, or return the changed tensor; or trace with mutates="write_back", '
-                'which changes the caller\'s tensor as well, or mutates="copy", which changes a copy',
-            )
-            self.refuse(error)
-        if id(base._array) in self._inputs:
-            self.input_writes.setdefault(id(base._array), here())
-        if id(base) in self._over_numpy:
-            raise CaptureError(
-                "the program changes memory of NumPy's in place, through a tensor that it makes over it",
-                expected="a tensor with memory of its own",
-                location=here(),
-                context=self.context,
-                advice="ingot.tensor(array) copies the array; for state, make the tensor once, outside of the program",
-            )
-        self._refuse_uncertain_alias(base)
-        self.value_of(base)
-        self.regions.before_write(base)
-        if id(base) in self._externals and id(base) not in self._snapshots:
-            self._snapshots[id(base)] = (base, base._array, np.array(base._array))
-            self._written.append((base, here()))
-
-    def _refuse_uncertain_alias(self, base: Any) -> None:
-        """A reshape that copies at some sizes and not at others must not be written through."""
-        for view_ref, source_ref in self._perhaps_views:
-            view, source = view_ref(), source_ref()
-            if (
-                view is None
-                or source is None
-                or (base is not source and base is not (view if view._base is None else view._base))
-            ):
-                continue
-            raise CaptureError(
-                "the program changes a reshaped tensor, or its origin, in place",
-                expected="memory that is shared, or is not, at every size",
-                found="whether the reshape copies depends on a dynamic size",
-                location=here(),
-                context=self.context,
-                advice="clone() the reshaped tensor first",
-            )
-
     def adopt(self, tensor: Any, trace: Any) -> None:
         """Let a tensor stand for another value from here on."""
         tensor._trace = trace
         self._touched.append(weakref.ref(tensor))
-
-    def made(self, tensor: Any) -> None:
-        """Note that the program makes a tensor of plain values: a constant, which is made anew by each call, and no
-        state, whatever is written to it."""
-        fixed = wrap(np.array(tensor._array))
-        type_ = self._external(fixed).type
-        # Inside of a branch or loop it belongs to the inside, where it can be changed.
-        inside = self.regions.depth and isinstance(type_, TensorType)
-        self.adopt(tensor, (EAGER.clone(fixed) if inside else fixed)._trace)
-
-    def second_leaf(self, tensor: Any) -> dict[str, Any]:
-        """The parts of a tensor on the same memory, cut off from the gradient, which follows changes of the first."""
-        found = EAGER.detach(tensor)
-        parts = dict(vars(found))
-        storage_of(found._base).forget_views({id(found)})
-        return parts
-
-    def made_over(self, tensor: Any) -> None:
-        """Note that the program makes a tensor over NumPy's memory."""
-        self._over_numpy[id(tensor)] = tensor
-
-    def is_external(self, tensor: Any) -> bool:
-        """Whether the program neither got the tensor as an input nor made it, but found it."""
-        self.value_of(tensor)
-        return id(tensor) in self._externals
-
-    def has_read(self, tensor: Any) -> bool:
-        """Whether the program has found the tensor outside of it and used it."""
-        return id(tensor) in self._externals
-
-    @property
-    def gradients(self) -> Gradients:
-        """The `.grad` of tensors, as the run changes them."""
-        return self._grads
-
-    def add_state(self, key: str, tensor: Any) -> Value:
-        """Make a tensor state of the program."""
-        value = self.graph.add_state(key, type_of(tensor._array))
-        self.state[key] = (tensor, value)
-        self.adopt(tensor, (self, value, False))
-        self._externals[id(tensor)] = (key, tensor, value)
-        return value
-
-    def drop_state(self, key: str) -> None:
-        """Take back `add_state`, where nothing uses it."""
-        del self.state[key]
-        self.graph.remove_state(key)
-
-    def key_of(self, tensor: Any) -> str:
-        """The name of an external tensor."""
-        return self._externals[id(tensor)][0]
-
-    def replace_at_end(self, tensor: Any, new: Any) -> None:
-        """The next call finds `new` where this one found `tensor`."""
-        self._replaced[id(tensor)] = self.value_of(new)
 
     # --------------------------------------------------------------------------------------------- module paths
 
@@ -438,10 +186,6 @@ class Tracer(ScalarTracing):
             self.value_of(tensor)  # state that no operation has read yet
         return not tensor._trace[2]
 
-    def is_known_state(self, tensor: Any) -> bool:
-        """Whether a tensor was known for state before the run."""
-        return id(tensor) in self.names
-
     def value_of(self, x: Any) -> Value:
         """The graph value that stands for an operand."""
         if isinstance(x, TensorBase):
@@ -462,30 +206,6 @@ class Tracer(ScalarTracing):
                 self.builder_at_start().constant(x) if x is not None else self.builder_at_start().none()
             )
         return found
-
-    def _external(self, tensor: Any) -> Value:
-        if tensor._base is not None and id(tensor) not in self.names:
-            view = replay(tensor._base, tensor._chain)
-            self.value_of(view)
-            self.adopt(tensor, view._trace)
-            return view._trace[1]
-        type_ = type_of(tensor._array)
-        known = self.names.get(id(tensor))
-        if known is None and tensor is default_generator._key:
-            known = ("rng", tensor)
-        key = (
-            self.keys.claim(tensor, known[0])
-            if known
-            else self.keys.claim_anonymous(tensor, self.paths.get(id(tensor), ""))
-        )
-        value = self.graph.add_state(key, type_)
-        self._externals[id(tensor)] = (key, tensor, value)
-        if known:
-            self.state[key] = (tensor, value)
-        else:
-            self._anonymous.append((key, tensor, value))
-        self.adopt(tensor, (self, value, known is None and key not in self.keys.changed))
-        return value
 
     # ----------------------------------------------------------------------------------------------------- ops
 
@@ -508,8 +228,8 @@ class Tracer(ScalarTracing):
         if not names or not isinstance(error, ShapeError):
             return ""
         return (
-            f"{' and '.join(sorted(names))} may have any value, and the operation does not take all of them: an example "
-            "of size 1 broadcasts, but other sizes do not; leave the dimension static, or give it bounds: Dim(max=1)"
+            f"{' and '.join(sorted(names))} may have any value, and the operation does not take all: an example of "
+            "size 1 broadcasts, but other sizes do not; leave the dimension static, or give it bounds: Dim(max=1)"
         )
 
     def _apply(self, op: Op, inputs: Sequence[Any], attrs: Mapping[str, Any], location: Location | None) -> Any:
@@ -614,40 +334,9 @@ class Tracer(ScalarTracing):
         self.ledger.forget(count)
 
 
-def _sharing(named: Sequence[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:
-    """The groups of tensors whose memory overlaps, each tensor with its name."""
-    spans = sorted(
-        ((*_span(tensor._array), key, tensor) for key, tensor in named if tensor._array.size), key=lambda span: span[:2]
-    )
-    group: list[tuple[str, Any]] = []
-    end = 0
-    for low, high, key, tensor in spans:
-        if group and low >= end:
-            if len(group) > 1:
-                yield group
-            group = []
-        group.append((key, tensor))
-        end = max(end, high)
-    if len(group) > 1:
-        yield group
-
-
-def _span(array: Any) -> tuple[int, int]:
-    """Where an array's memory begins and ends."""
-    if isinstance(array, np.ndarray):
-        return np.lib.array_utils.byte_bounds(array)
-    return array.data.ptr, array.data.ptr + array.nbytes
-
-
 def _owner(tensor: Any) -> Any:
     """The tensor that a view views; any other tensor itself."""
     return tensor if tensor._base is None else tensor._base
-
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    found = np.array(array)
-    found.setflags(write=False)
-    return found
 
 
 def _in_default_dtype(op: Op, inputs: Sequence[Any]) -> Sequence[Any]:

@@ -1,8 +1,8 @@
 """Which of a scripted function's number arguments the run decides, as TorchScript's do, and which are constants.
 
-A parameter that is annotated `int`, `float` or `bool` takes run-time numbers; another one does from the second number on
-that it is called with. Where the function cannot be captured so, because a number decides what only Python can, such as
-a type, its parameters are constants: one capture for each number.
+A parameter that is annotated `int`, `float` or `bool` takes run-time numbers; another one does from the second number
+on that it is called with. Where the function cannot be captured so, because a number decides what only Python can, such
+as a type, its parameters are constants: one capture for each number.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _parameters(original: Any) -> list[inspect.Parameter]:
 
 
 class WithNumbers:
-    """A callable that takes some of its numbers as tensors without dimensions, and hands them on as run-time numbers."""
+    """A callable that takes some numbers as tensors without dimensions, and hands them on as run-time numbers."""
 
     def __init__(self, scripted: Callable[..., Any], original: Any, chosen: Chosen) -> None:
         if isinstance(original, Module):
