@@ -112,6 +112,9 @@ class _Branch:
                 return self._only(sides, 1 - number)
         merged = _Merge(self, sides, outside)
         try:
+            # Refused now, while nothing is changed yet: Python may go on with one side.
+            for base in [base for side in sides if side.region for base in side.region.changed.values()]:
+                tracer.regions.sharing.refuse_write(base)
             results = merged.outputs()
         except CaptureError:
             for side in sides:
@@ -156,7 +159,7 @@ class _Branch:
         """Run one side in a block of its own, note what it has changed, and undo that."""
         tracer, names = self.tracer, self.names
         side = _Side(Block(tracer.graph))
-        reach, before, growths = Reach(self.functions), names.get(), Growths(tracer)
+        reach, before, growths = Reach((*self.functions, *names.functions)), names.get(), Growths(tracer)
         exempt = self._never_read(number)
         try:
             with (
@@ -213,7 +216,7 @@ class _Branch:
     def line_of(self, number: int, change: Change) -> Location | None:
         """The user's line by which a side changes an object: found by running the side once more."""
         tracer, block = self.tracer, Block(self.tracer.graph)
-        reach, before, growths = Reach(self.functions), self.names.get(), Growths(tracer)
+        reach, before, growths = Reach((*self.functions, *self.names.functions)), self.names.get(), Growths(tracer)
         try:
             with tracer.regions.enter(block, self._facts(number), conditional=True):
                 return line_of_change(self.functions[number], change.read) or self.location

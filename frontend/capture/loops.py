@@ -34,6 +34,7 @@ from .structured import (
     Cell,
     Leaves,
     Names,
+    Static,
     Unbound,
     Undefined,
     describe,
@@ -121,6 +122,11 @@ class _Carried:
     leaves: list[_Leaf]
     late: bool = False
 
+    @property
+    def drops(self) -> bool:
+        """Whether no iteration hands it on: it holds an object that a graph cannot hold."""
+        return self.late and isinstance(self.shape.shape, Static) and isinstance(self.shape.shape.value, Unbound)
+
 
 @dataclass(slots=True)
 class _Attempt:
@@ -171,13 +177,17 @@ class _Loop:
             self.outside = set(tracer.hints)
             notes, assumed = len(tracer.ledger), len(tracer.graph.assumptions)
             attempt = self._attempt()
-            if self._holds(attempt):
-                return self._finish(attempt)
+            try:
+                if self._holds(attempt):
+                    return self._finish(attempt)
+            except BaseException:
+                if attempt.block.parent is None:
+                    discard(attempt.block)
+                raise
             discard(attempt.block)
             del tracer.graph.assumptions[assumed:]
             tracer.forget_notes(notes)
-            for name in [n for n in tracer.hints if n not in self.outside and n not in self.sizes.starts]:
-                del tracer.hints[name]
+            tracer.forget_sizes([n for n in tracer.hints if n not in self.outside and n not in self.sizes.starts])
         raise CaptureError(
             "a loop's values do not settle into types that hold for every iteration",
             found=", ".join(carried.cell.name for carried in self.carried.values()),
@@ -331,6 +341,8 @@ class _Loop:
         before = cell.read()
         if isinstance(before, Unbound) or self.tracer.is_late(before):
             shape = Leaves(after)
+            if not cell.is_own and _has_objects(shape.shape):  # made anew by each iteration, such as a function
+                return _Carried(cell, Leaves(Unbound(cell.name)), [], late=True)
             return _Carried(cell, shape, [self._late(leaf) for leaf in shape.leaves], late=True)
         shape = Leaves(before)
         found = _Carried(cell, shape, [_Leaf(str(leaf_kind(x)), x, leaf_type(self.tracer, x)) for x in shape.leaves])
@@ -359,7 +371,7 @@ class _Loop:
     def _agrees(self, known: _Carried, after: Any) -> bool:
         """Whether a carried cell's value at the end of the body fits its type at the beginning; else the type is made
         more general."""
-        if isinstance(after, Unbound):
+        if isinstance(after, Unbound) or known.drops:
             return True
         shape = Leaves(after)
         if shape.shape != known.shape.shape:
@@ -442,6 +454,8 @@ class _Loop:
         found = []
         for identity, carried in self.carried.items():
             _, after = attempt.after[identity]
+            if carried.drops:
+                continue
             values = Leaves(after).leaves if not isinstance(after, Unbound) else [None] * len(carried.leaves)
             for leaf, value in zip(carried.leaves, values, strict=True):
                 if leaf.derived is None:
@@ -595,6 +609,13 @@ class _Loop:
             context=self.tracer.context,
             advice="give it before the loop the type that it has at the end of the body",
         )
+
+
+def _has_objects(shape: Any) -> bool:
+    """Whether a structure has parts that are neither tensors nor numbers, nor plain constants."""
+    if isinstance(shape, Static):
+        return not (shape.value is None or isinstance(shape.value, (str, bytes, Unbound)))
+    return isinstance(shape, tuple) and any(map(_has_objects, shape[-1]))
 
 
 def _parameter_name(name: str) -> str:

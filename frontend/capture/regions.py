@@ -27,6 +27,7 @@ from ..dispatch import execute, link_view
 from ..indexing import replay
 from ..mode import mode
 from ..storage import storage_of
+from ..tape import Leaf
 from ..tensor_base import wrap
 from .sharing import Sharing, base_of
 
@@ -350,7 +351,9 @@ def _holds(fact: SizeRelation, sizes: Mapping[str, int]) -> bool:
 
 
 def _take_over(tracer: Any, tensor: Any, new: Any) -> None:
-    tensor._node, tensor._index = new._node, new._index
+    # A leaf can only have been changed where nothing was recorded, and stays one; so does what is cut off.
+    if not isinstance(tensor._node, Leaf) and not tensor._detached:
+        tensor._node, tensor._index = new._node, new._index
     tracer.adopt(tensor, new._trace)
 
 

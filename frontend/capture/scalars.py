@@ -7,7 +7,7 @@ what a type rule had to take for granted about such a size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -94,13 +94,20 @@ class ScalarTracing:
     def fresh_size(self, name: str, example: int) -> str:
         """A name for a size variable that the run decides."""
         found, number = name, 1
-        while found in self.hints:
+        while found in self.hints or found in self._data_sizes:  # an example may be taken away for a while
             found, number = f"{name}_{number}", number + 1
         self.set_hints({found: example})
         self._data_sizes.add(found)
         if self.regions.depth:
             self.regions.inner_sizes.add(found)
         return found
+
+    def forget_sizes(self, names: Iterable[str]) -> None:
+        """Let go of size variables that nothing mentions any more."""
+        for name in names:
+            del self.hints[name]
+            self._data_sizes.discard(name)
+            self.regions.inner_sizes.discard(name)
 
     def items(self, tensor: Any) -> Any:
         """The elements of a small tensor as nested lists of run-time numbers; None for a large one."""

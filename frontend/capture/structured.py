@@ -109,12 +109,14 @@ class Names:
         names: the variables.
         get, set: read and assign all of them.
         lines: for each, the lines that assign it: in the first and in the second block.
+        functions: what else assigns them, being called by the branch or loop.
     """
 
     names: tuple[str, ...] = ()
     get: Callable[[], tuple[Any, ...]] = tuple
     set: Callable[[tuple[Any, ...]], None] = lambda values: None
     lines: tuple[tuple[int, int], ...] = ()
+    functions: tuple[Callable[..., Any], ...] = ()
 
     def cells(self) -> list[Cell]:
         """The variables as cells."""

@@ -141,6 +141,8 @@ def sum_(values: Any, start: Any = 0) -> Any:
     """`sum`."""
     if not (isinstance(values, SymList) and values.has_runs):
         return sum(values, start)
+    if isinstance(start, int):  # the sum of no tensors is that number
+        values.require_some("sum: the list is empty, and its sum is a plain number")
     total = start
     for item in values.segments():
         part = as_kind(item.kind, EAGER.sum(item.tensor, (0,))) if isinstance(item, Run) else item

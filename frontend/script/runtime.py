@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from ...ir.errors import CaptureError
@@ -298,7 +299,11 @@ def _rest(iterable: Any, iterator: Iterator[Any], body: Callable[[Any], None], t
         def one(item: Any = item) -> None:
             body(item)
 
-        if_(test(), one, lambda: None, names.get, names.set, names.names, names.lines)
+        decided = truth(test())
+        if not isinstance(decided, bool):
+            _decide(decided, one, lambda: None, replace(names, functions=(body, test)))
+        elif decided:
+            one()
 
 
 def list_(items: Any) -> SymList:

@@ -8,6 +8,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ Statements = tuple[Statement, ...]
 TRIALS = 6
 MOST_REFUSED = 0.35
 DYNAMIC = [{0: "n"}, {0: "n"}, None, None]
-MOST_SHORTER = 400
+MOST_SHORTER = 100
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def judge(statements: Statements, seed: int, folder: Path, only: str = "") -> Fo
         only: which form of the program to run; all where it is empty.
     """
     try:
-        cls, text = define(statements)
+        cls, _ = define(statements)
     except SyntaxError:  # what was left out has left no program
         return Found("fails", "no syntax")
     rng = np.random.default_rng(seed)
@@ -173,7 +174,7 @@ def _different_state(net: Any, program: Any) -> str:
         if key == "rng":
             wrong = "" if np.array_equal(value._array, default_generator._key._array) else "other numbers were drawn"
         else:
-            wrong = _different_tensor(value.detach(), getattr(net, key).detach())
+            wrong = _different_tensor(value.detach(), attrgetter(key)(net).detach())
         if wrong:
             return f"state {key!r}: {wrong}"
     return ""

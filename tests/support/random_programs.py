@@ -137,7 +137,6 @@ class Maker:
     Args:
         chance: makes the choices.
         gradients: the program ends with gradients of what it has computed.
-        aliases: two names for one tensor, and views that are changed, are among the statements.
     """
 
     def __init__(self, chance: random.Random, gradients: bool = False) -> None:
@@ -306,7 +305,8 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
     "C": ("$M.sum(1)", "$M[:, 1]", "$C * $F", "$C.tanh()", "$C + $S", "ingot.cat([$C[-1:], $C[:-1]])", "$M.amax(dim=1)",
           "($C if $B else $C)"),
     "V": (
-        "self.w", "self.seen * $X", "$M.sum(0).tanh()", "$M.amax(0)", "$M[0] * 1", "$M[-1] + $V", "($V * $F).clamp(-4, 4)",
+        "self.w", "self.seen * $X", "$M.sum(0).tanh()", "$M.amax(0)", "$M[0] * 1", "$M[-1] + $V",
+        "($V * $F).clamp(-4, 4)",
         "($V + $V).tanh()", "$g.sum(0)", "$M[:$K].sum(0)", "$M[$K:].sum(0)", "ingot.cat([$V[1:], $V[:1]])",
         "ingot.rand(3)", "u.float()", "self.bump($V)", "($V if $B else $V)", "xs[-1] + 1", "ingot.stack(xs).sum(0)",
         "settle($V, $V)", "pick($M, $I)", "$V - $I", "$V + self.last", "$M[$K % x.shape[0]] * 1", "sum(xs).tanh()",
@@ -354,10 +354,12 @@ SIMPLE: Final = (
     "q = q + 0", "r = r * 1", "g = g * 1",
     # state
     "with ingot.no_grad(): self.seen += ($V).detach()", "self.seen[0] = ($S).detach()", "self.steps += 1",
-    "with ingot.no_grad(): self.seen.copy_($V)", "with ingot.no_grad(): self.w.mul_($X)", "self.last = ($V).detach() * 1",
+    "with ingot.no_grad(): self.seen.copy_($V)", "with ingot.no_grad(): self.w.mul_($X)",
+    "self.last = ($V).detach() * 1",
     "with ingot.no_grad(): self.w[1] += $X", "self.steps += $I", "self.steps.fill_($N)",
     # lists and tensors that grow
-    "g = ingot.cat([g, $M])[-6:]", "g = ingot.cat([g, ($V).unsqueeze(0)])", "g = g[1:] * 1", "g = g[:$K] * 1", "g = $M[$K:]",
+    "g = ingot.cat([g, $M])[-6:]", "g = ingot.cat([g, ($V).unsqueeze(0)])", "g = g[1:] * 1", "g = g[:$K] * 1",
+    "g = $M[$K:]",
     "xs = [($V) * 1, ($V) * 1]", "xs[-1] = ($V) * 1", "g = g * $F",
     # what refuses or raises
     "assert $B or k < 5, 'too large'", "v = m[$I % 4] * 1",
@@ -392,7 +394,8 @@ NUMBER_USES: Final = (
 )  # fmt: skip
 
 ROW_USES: Final = (
-    "v = (v + row#).tanh()", "s = s + row#.sum()", "z = row# * 1", "row# = row# + $X", "s = row#[0] * 1", "z = ingot.where(row# > z, row#, z)",
+    "v = (v + row#).tanh()", "s = s + row#.sum()", "z = row# * 1", "row# = row# + $X", "s = row#[0] * 1",
+    "z = ingot.where(row# > z, row#, z)",
     "b = bool(row#.sum() > $X)",
 )  # fmt: skip
 
