@@ -19,7 +19,6 @@ from .control_tape import record_control
 from .grown_list import Growths
 from .reach import Change, Reach
 from .regions import Region, discard
-from .sharing import base_of
 from .structured import (
     Cell,
     Leaves,
@@ -337,8 +336,9 @@ class _Merge:
         for number in range(2):
             handed_on = [self._pairs[i][number] for i in kept]
             for i, given in zip(kept, handed_on, strict=True):
-                if isinstance(given, TensorBase) and visible(base_of(given)):
-                    sharing.perhaps(self._made[i], given, location)
+                for owner in sharing.kin(given) if isinstance(given, TensorBase) else ():
+                    if visible(owner):
+                        sharing.perhaps(self._made[i], owner, location)
             sharing.among([self._made[i] for i in kept], handed_on, location)
 
     def _cell(self, cell: Cell) -> Callable[[], Any] | None:

@@ -510,9 +510,10 @@ class _Loop:
         handed_on = self._after(attempt)
         starts = {id(leaf.param): leaf.start for leaf in leaves if leaf.param is not None}
         for i in kept:
-            base = base_of(handed_on[i])
-            for other in (leaves[i].start, starts.get(id(base)), base if visible(base) else None):
-                sharing.perhaps(made[i], other, self.location)
+            sharing.perhaps(made[i], leaves[i].start, self.location)
+            for owner in sharing.kin(handed_on[i]) if isinstance(handed_on[i], TensorBase) else ():
+                for other in (starts.get(id(owner)), owner if visible(owner) else None):
+                    sharing.perhaps(made[i], other, self.location)
         for given in (handed_on, [leaf.start for leaf in leaves]):
             sharing.among([made[i] for i in kept], [given[i] for i in kept], self.location)
 

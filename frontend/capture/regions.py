@@ -121,7 +121,10 @@ class Regions:
         """Whether a tensor is there without the region that has just ended."""
         if not self._tracer.is_traced(tensor):
             return True
-        block = tensor._trace[1].block
+        value = tensor._trace[1]
+        if value.node is not None and value.node.block is None:  # of an attempt that was given up
+            return False
+        block = value.block
         return block is self._tracer.graph.block or any(block is region.block for region in self.stack)
 
     def before_write(self, base: Any) -> None:

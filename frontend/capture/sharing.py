@@ -40,6 +40,17 @@ class Sharing:
         if isinstance(output, TensorBase) and isinstance(other, TensorBase) and base_of(other) is not output:
             self._pairs.append((weakref.ref(output), weakref.ref(base_of(other)), location))
 
+    def kin(self, tensor: Any) -> list[Any]:
+        """The owners of memory that a tensor may share, its own first: inner branches and loops hand tensors on."""
+        found = [base_of(tensor)]
+        for one in found:
+            for output, other, _ in self._pairs:
+                a, b = output(), other()
+                for mine, theirs in ((a, b), (b, a)):
+                    if mine is one and theirs is not None and not any(x is theirs for x in found):
+                        found.append(theirs)
+        return found
+
     def among(self, outputs: Sequence[Any], handed_on: Sequence[Any], location: Location | None) -> None:
         """Note which outputs may be one memory, from what the block behind them hands on."""
         first: dict[int, Any] = {}
