@@ -316,12 +316,16 @@ class Regions:
         return self.of_type(value.type) if self.depth else wrap(np.asarray(self._array_of(value)))
 
     def _array_of(self, value: Value) -> Any:
+        """What a value is in the example."""
         if value in self._arrays:
             return self._arrays[value]
         node = value.node
         assert node is not None, f"%{value.name} was used without its elements being kept"
-        found = node.attrs["value"]
-        return evaluate(found, self._tracer.hints) if isinstance(found, SizeExpr) else found
+        if node.op.name in ("prim::Constant", "prim::Size"):
+            found = node.attrs["value"]
+            return evaluate(found, self._tracer.hints) if isinstance(found, SizeExpr) else found
+        self.run(node)  # computed outside of regions, and not kept
+        return self._arrays[value]
 
 
 class _Context(AssumingContext):

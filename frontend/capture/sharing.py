@@ -42,14 +42,23 @@ class Sharing:
 
     def kin(self, tensor: Any) -> list[Any]:
         """The owners of memory that a tensor may share, its own first: inner branches and loops hand tensors on."""
-        found = [base_of(tensor)]
-        for one in found:
-            for output, other, _ in self._pairs:
-                a, b = output(), other()
-                for mine, theirs in ((a, b), (b, a)):
-                    if mine is one and theirs is not None and not any(x is theirs for x in found):
-                        found.append(theirs)
-        return found
+        partners: dict[int, list[Any]] = {}
+        alive = []
+        for pair in self._pairs:
+            output, other = pair[0](), pair[1]()
+            if output is not None and other is not None:
+                alive.append(pair)
+                partners.setdefault(id(output), []).append(other)
+                partners.setdefault(id(other), []).append(output)
+        self._pairs = alive
+        found = {id(base_of(tensor)): base_of(tensor)}
+        waiting = list(found.values())
+        while waiting:
+            for partner in partners.get(id(waiting.pop()), ()):
+                if id(partner) not in found:
+                    found[id(partner)] = partner
+                    waiting.append(partner)
+        return list(found.values())
 
     def among(self, outputs: Sequence[Any], handed_on: Sequence[Any], location: Location | None) -> None:
         """Note which outputs may be one memory, from what the block behind them hands on."""

@@ -186,3 +186,36 @@ def test_other_texts_are_results():
         return x * 2, f"{kind} of {x.ndim} dimensions"
 
     assert ingot.jit.script(f)(ingot.ones(2))[1] == "sum of 1 dimensions"
+
+
+@pytest.mark.parametrize("times", [0, 1, 3])
+def test_memory_that_inner_loops_hand_on_is_not_changed_behind_their_backs(times):
+    def program(x, s):
+        m, v = x * 1, x.sum(0)
+        for i in range(int(s)):
+            if s > i:
+                v = m[-1]
+        m[-1] *= 1.5
+        return m, v
+
+    with pytest.raises(CaptureError, match=r"shares its memory with another, or not[\s\S]*m\[-1\] \*= 1.5"):
+        ingot.jit.trace(program, (ingot.ones(3, 2), ingot.tensor(times)), script_branches=True, check=False)
+
+
+def test_a_parameter_that_a_branch_changes_stays_a_leaf():
+    w = ingot.nn.Parameter(ingot.tensor([1.0, 2.0]))
+
+    def program(x):
+        w.grad = None
+        if x.sum() > 0:
+            with ingot.no_grad():
+                w.mul_(0.5)
+        (w * w * x).sum().backward()
+        return w.grad * 1
+
+    traced = ingot.jit.trace(program, ingot.ones(2), script_branches=True, check=False)
+    for x in (ingot.ones(2), -ingot.ones(2)):
+        with ingot.no_grad():
+            w.copy_(ingot.tensor([1.0, 2.0]))
+        traced.load_state_dict({key: ingot.tensor([1.0, 2.0]) for key in traced.state if key == "w"})
+        assert traced(x).tolist() == program(x).tolist()
