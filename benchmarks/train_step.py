@@ -7,6 +7,7 @@ eager's losses: over 50 steps in float64, and over 10 steps in float32.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -94,7 +95,9 @@ def _torch(net: str) -> Iterator[Callable[[], object] | None]:
         yield None
         return
     command = [str(WITH_TORCH), str(HERE / "torch_step.py"), net]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+    places = {**os.environ, "PYTHONPATH": str(HERE)}  # its neighbours, of which it is told whatever the mode
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, bufsize=1, env=places, **pipes) as process:
         assert process.stdin is not None and process.stdout is not None
         ask, answer = process.stdin, process.stdout
 
