@@ -28,6 +28,7 @@ class Gradients:
 
     def keep(self, tensor: Any) -> None:
         """Remember a tensor's gradient before its first change."""
+        self._tracer.regions.before_gradient(tensor)
         if id(tensor) not in self._before:
             self._before[id(tensor)] = (tensor, tensor._grad, here())
 

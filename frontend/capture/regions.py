@@ -51,6 +51,7 @@ class Region:
         self._before: list[tuple[Any, dict[str, Any]]] = []
         self._ends: dict[int, tuple[Any, dict[str, Any]]] = {}
         self._views: list[weakref.ref[Any]] = []
+        self._gradients: dict[int, tuple[Any, Any, Location | None]] = {}
 
     def before_write(self, base: Any) -> None:
         """Keep a tensor, and the views on it, as they are before the region's first change."""
@@ -59,6 +60,26 @@ class Region:
         self.changed[id(base)] = base
         for tensor in (base, *([] if base._storage is None else base._storage.aliases)):
             self._before.append((tensor, {slot: getattr(tensor, slot) for slot in _SLOTS}))
+
+    def before_gradient(self, tensor: Any) -> None:
+        """Keep a tensor's gradient as it is before the region's first change."""
+        self._gradients.setdefault(id(tensor), (tensor, tensor._grad, here()))
+
+    def check_gradients(self, context: str) -> None:
+        """Gradients must be as they were before.
+
+        Raises:
+            CaptureError: when the region leaves one behind.
+        """
+        for tensor, before, location in self._gradients.values():
+            if tensor._grad is not before:
+                raise CaptureError(
+                    "a gradient is left behind in a branch or loop that the run decides",
+                    expected="backward() behind it, or gradients that are None again at its end",
+                    location=location,
+                    context=context,
+                    advice="take them with ingot.autograd.grad(...), which leaves nothing behind",
+                )
 
     def add_view(self, view: Any) -> None:
         """A view was made inside."""
@@ -77,6 +98,8 @@ class Region:
     def undo(self) -> None:
         """Put the tensors from outside back, and let them go without the views that were made inside: these are derived
         by what only the inside knows, such as the number of an iteration."""
+        for tensor, gradient, _ in self._gradients.values():
+            tensor._grad = gradient
         for tensor, slots in self._before:
             self._ends.setdefault(id(tensor), (tensor, {slot: getattr(tensor, slot) for slot in _SLOTS}))
             for slot, value in slots.items():
@@ -134,6 +157,11 @@ class Regions:
             if self.first_write(base) is None:
                 self._written[id(base)] = weakref.ref(base), here()
             self.stack[-1].before_write(base)
+
+    def before_gradient(self, tensor: Any) -> None:
+        """A tensor's gradient is about to be changed."""
+        if self.stack:
+            self.stack[-1].before_gradient(tensor)
 
     def before_rebind(self, target: Any, value: Any) -> None:
         """A tensor is about to take on another's memory.
@@ -200,6 +228,7 @@ class Regions:
         self.stack.append(region)
         try:
             yield region
+            region.check_gradients(tracer.context)
         finally:
             self.stack.pop()
             region.undo()

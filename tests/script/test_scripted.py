@@ -219,3 +219,17 @@ def test_a_parameter_that_a_branch_changes_stays_a_leaf():
             w.copy_(ingot.tensor([1.0, 2.0]))
         traced.load_state_dict({key: ingot.tensor([1.0, 2.0]) for key in traced.state if key == "w"})
         assert traced(x).tolist() == program(x).tolist()
+
+
+def test_gradients_that_a_branch_leaves_behind_are_refused():
+    w = ingot.nn.Parameter(ingot.ones(2))
+
+    def program(x):
+        w.grad = None
+        if x.sum() > 0:
+            (w * x).sum().backward()
+        return x
+
+    with pytest.raises(CaptureError, match=r"gradient is left behind in a branch[\s\S]*backward\(\)"):
+        ingot.jit.trace(program, ingot.ones(2), script_branches=True, check=False)
+    assert w.grad is None

@@ -208,7 +208,8 @@ class Maker:
             return self.chance.choice(kinds)(depth)
         if self._loops and self.chance.random() < (0.02 if self._growing else 0.15):
             return Statement(clauses=((f"if {self.condition()}:", (Statement((self._leave(),)),)),))
-        if not self._growing and self.chance.random() < 0.04:
+        # A backward() in a branch that the run decides leaves gradients behind, which is refused.
+        if not self._growing and not self.gradients and self.chance.random() < 0.04:
             result = self._result()
             if self.chance.random() < 0.85:  # of their own: what is returned may not be changed behind the branch
                 result = Statement(tuple(line.replace(", ", " * 1, ") for line in result.lines))
