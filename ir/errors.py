@@ -126,8 +126,11 @@ class IndexOutOfRange(IngotError, IndexError):
     """A dimension or an index lies outside of the tensor."""
 
 
-class AssertError(IngotError, AssertionError):
-    """An assertion of the program does not hold; the message is the program's own."""
+class AssertError(IngotError):
+    """The program raises: an assertion does not hold, or a `raise` was reached. The message is the program's own.
+
+    Where the source names a built-in exception, the error is of that class, too: see `raised`.
+    """
 
 
 class TimeLimitError(IngotError, TimeoutError):

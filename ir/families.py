@@ -15,7 +15,7 @@ import numpy as np
 from .algebra import TYPES, Proxy, run_raw, type_of
 from .arrays import algebra_of, namespace, quiet_reset, quiet_set, workspace
 from .dtypes import DType, bfloat16, bool_, get_default_dtype, int64, result_dtype
-from .errors import DTypeError, IndexOutOfRange, ShapeError
+from .errors import CaptureError, DTypeError, IndexOutOfRange, ShapeError
 from .graph_sizes import bounds_in
 from .nest import build_nest
 from .nest_arrays import run_nest
@@ -23,7 +23,7 @@ from .primitives import PRIMITIVES
 from .registry import Infer, NotDifferentiable, NotExportable, Op, register
 from .scalar import ARRAYS, Arg, Expr, evaluate, trace_scalar
 from .schema import Schema, parse_schema
-from .sizes import Size, equal
+from .sizes import Size, SizeExpr, equal
 from .sizes import current_context as size_context
 from .types import NONE, KeyType, ScalarType, TensorType, Type
 
@@ -413,16 +413,22 @@ def _fast_kernel(name: str, fast: Callable[..., Any], infer: Infer, scratch: Any
 # -------------------------------------------------------------------------------------------------- scans and sorts
 
 
+def _along_dim(schema: Schema, types: Sequence[Type], attrs: Mapping[str, Any]) -> TensorType:
+    """The type of the one input, which has the dimension that `dim` names."""
+    (type_,) = types
+    _check_tensor(schema, schema.inputs[0].name, False, type_)
+    assert isinstance(type_, TensorType)
+    normalise_dim(schema.name, attrs["dim"], max(type_.ndim, 1))
+    return type_
+
+
 def scan(signature: str, *, combiner: str, **facts: Any) -> Op:
     """Declare running combinations along `dim`: out[i] = combine(x[0], ..., x[i]). `combiner`: sum or prod."""
     ufunc = {"sum": "cumsum", "prod": "cumprod"}[combiner]
     schema = parse_schema(signature)
 
     def infer(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
-        (type_,) = types
-        _check_tensor(schema, schema.inputs[0].name, False, type_)
-        assert isinstance(type_, TensorType)
-        normalise_dim(schema.name, attrs["dim"], max(type_.ndim, 1))
+        type_ = _along_dim(schema, types, attrs)
         return (type_.with_(dtype=type_.dtype if type_.dtype.kind == "float" else int64),)
 
     def kernel(x: Any, *, dim: int) -> Any:
@@ -441,10 +447,7 @@ def sort(signature: str, **facts: Any) -> Op:
     schema = parse_schema(signature)
 
     def infer(types: Sequence[Type], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
-        (type_,) = types
-        _check_tensor(schema, schema.inputs[0].name, False, type_)
-        assert isinstance(type_, TensorType)
-        normalise_dim(schema.name, attrs["dim"], max(type_.ndim, 1))
+        type_ = _along_dim(schema, types, attrs)
         return type_, type_.with_(dtype=int64)
 
     def kernel(x: Any, *, dim: int, descending: bool) -> Any:
@@ -513,7 +516,15 @@ def normalise_dim(op: str, dim: int, ndim: int) -> int:
 
     Raises:
         IndexOutOfRange: when the tensor does not have it.
+        CaptureError: for a number that the run decides.
     """
+    if hasattr(type(dim), "__ingot_size__") or isinstance(dim, SizeExpr):
+        raise CaptureError(
+            f"{op}: the run decides what dim is",
+            expected="a dimension that is known when the program is captured",
+            found=f"dim={dim}",
+            advice="give it as a plain number, and capture one program for each",
+        )
     if -ndim <= dim < ndim:
         return dim + ndim if dim < 0 else dim
     raise IndexOutOfRange(

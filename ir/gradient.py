@@ -168,14 +168,20 @@ def sum_to(F: Any, grad: Any, sizes: Sequence[Size], dtype: Any) -> Any:
     if grad.dtype is not dtype:
         grad = F.cast(grad, dtype=dtype)
     found = tuple(grad.shape)
-    if found == tuple(sizes):
+    if _same(found, sizes):
         return grad
     extra = len(found) - len(sizes)
     dims = list(range(extra))
     dims += [extra + i for i, size in enumerate(sizes) if size == 1 and found[extra + i] != 1]
     if dims:
         grad = F.sum(grad, dim=tuple(dims), keepdim=False)
-    return F.reshape(grad, shape=tuple(sizes)) if tuple(grad.shape) != tuple(sizes) else grad
+    return grad if _same(tuple(grad.shape), sizes) else F.reshape(grad, shape=tuple(sizes))
+
+
+def _same(found: Sequence[Any], sizes: Sequence[Size]) -> bool:
+    # Tuples of different lengths are compared item by item, too, and to compare a size that a capture knows by name
+    # may be an assumption.
+    return len(found) == len(sizes) and found == tuple(sizes)
 
 
 def accumulate(F: Any, a: Any, b: Any) -> Any:

@@ -332,6 +332,10 @@ def _group(machine: _Machine, node: Node) -> None:
     machine.enter(node.blocks[0], arguments, lambda yielded: machine.define(node, yielded))
 
 
+def _user_gradient(machine: _Machine, node: Node) -> None:
+    machine.define(node, [machine.values[value] for value in node.inputs[: len(node.outputs)]])
+
+
 def _if(machine: _Machine, node: Node) -> None:
     taken = node.blocks[0 if bool(machine.values[node.inputs[0]]) else 1]
     machine.enter(taken, (), lambda yielded: machine.define(node, yielded))
@@ -391,6 +395,7 @@ _STRUCTURE: Final[dict[str, Callable[[_Machine, Node], None]]] = {
     "prim::Untuple": _untuple,
     "prim::List": _list,
     "prim::FusionGroup": _group,
+    "prim::UserGradient": _user_gradient,
     "prim::If": _if,
     "prim::Loop": _loop,
 }

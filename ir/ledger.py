@@ -22,6 +22,7 @@ KINDS: Final[dict[str, str]] = {
     "item": "single elements of tensors that became Python numbers",
     "tolist": "tensors that became lists of Python numbers",
     "array": "tensors that became NumPy arrays",
+    "text": "texts of what varies, for people: in every call they say what they said at the capture",
     "value": "answers about tensors' values, taken from the example",
     "random": "numbers drawn from Python's or NumPy's random state",
     "assumption": "relations of sizes that hold in the example, checked at each call",

@@ -289,7 +289,8 @@ def maximum(*sizes: Size) -> Size:
 def _extreme(op: str, sizes: tuple[Size, ...]) -> Size:
     if not sizes:
         raise ArgumentError(f"{op} of no sizes")
-    flat: set[Size] = {argument for size in sizes for argument in _arguments(op, size)}
+    plain: list[Size] = [getattr(size, "__ingot_size__", size) for size in sizes]  # those of a capture are SymInts
+    flat: set[Size] = {argument for size in plain for argument in _arguments(op, size)}
     if len(flat) > MAX_ARGUMENTS:
         raise ShapeError("size expression too large", expected=f"{op} of at most {MAX_ARGUMENTS} sizes")
     kept = _undominated("<=" if op == "min" else ">=", sorted(flat, key=_constants_last))

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from .errors import VerifyError
+from .graph_sizes import attribute_variables
 from .node import Node
-from .size_matching import binding_dimensions, solve_types, substituted_type, why_out_of_bounds
+from .size_matching import Binding, binding_dimensions, solve_types, substituted_type, why_out_of_bounds
 from .sizes import Size, SizeExpr, ask, bounds, equal, free_vars, maximum, use_context
 from .types import TensorType, Type
 from .value import Value
@@ -59,14 +60,21 @@ class _Borders:
             return
         bindings = list(binding_dimensions(types, self.rules.scope))
         self.all_bound(pattern, {b.name for b in bindings})
+        solved = self.solved(bindings, types, others, what)
+        if (why := why_out_of_bounds(bindings, solved)) is not None:
+            self.refuse(f"{what}: size out of bounds", types, others, f"it takes {why}; give it wider bounds")
+
+    def solved(
+        self, bindings: Sequence[Binding], types: Sequence[Type], others: Sequence[Type], what: str
+    ) -> dict[str, Size]:
+        """The sizes that make the one types the others."""
         solved = solve_types(bindings, others)
         if solved is None:
             self.refuse(what, types, others)
         for one, other in zip(types, others, strict=True):
             if not self.rules.agree(substituted_type(one, solved), other):
                 self.refuse(what, types, others)
-        if (why := why_out_of_bounds(bindings, solved)) is not None:
-            self.refuse(f"{what}: size out of bounds", types, others, f"it takes {why}; give it wider bounds")
+        return solved
 
     def all_bound(self, pattern: Sequence[Value], bound: set[str]) -> None:
         if missing := sorted(self.fresh(pattern) - bound):
@@ -80,12 +88,7 @@ class _Borders:
         if types == others and not self.fresh(pattern):
             return set()
         bindings = list(binding_dimensions(types, self.rules.scope))
-        solved = solve_types(bindings, others)
-        if solved is None:
-            self.refuse(what, types, others)
-        for one, other in zip(types, others, strict=True):
-            if not self.rules.agree(substituted_type(one, solved), other):
-                self.refuse(what, types, others)
+        solved = self.solved(bindings, types, others, what)
         own = {str(size) for size in solved.values()}
         advice = "sizes that change need variables of their own in the outputs"
         if own & self.rules.scope or len(own) < len(solved) or not all(map(_is_variable, solved.values())):
@@ -111,6 +114,20 @@ def _loop(borders: _Borders) -> None:
     borders.match(params, carried, "the block yields other types than it carries")
     taken = borders.renamed(params, node.outputs[:count], "outputs differ from what is carried and stacked")
     _stacks(borders, block.returns[1 + count :], node.outputs[count:], taken)
+
+
+def _user_gradient(borders: _Borders) -> None:
+    node = borders.node
+    arguments, found = node.inputs[len(node.outputs) :], node.blocks[0].returns
+    if not all(borders.rules.agree(a.type, b.type) for a, b in zip(arguments, found, strict=True)):
+        borders.refuse("the block does not yield gradients of the arguments' types", _types(arguments), _types(found))
+    for inner in node.blocks[0].walk():  # which is copied to wherever a gradient is wanted
+        if inner.op.extras.get("effect"):
+            borders.refuse(f"{inner.op.name} in the block has an effect", (), _types(inner.outputs))
+        named = [str(v) for attribute in inner.attrs.values() for v in attribute_variables(attribute)]
+        named += [name for output in inner.outputs for name in borders.rules.size_names(inner, output)]
+        if not borders.rules.scope.issuperset(named):
+            borders.refuse(f"{inner.op.name} in the block binds a size variable", (), _types(inner.outputs))
 
 
 def _stacks(borders: _Borders, inner: Sequence[Value], outputs: Sequence[Value], taken: set[str]) -> None:
@@ -192,4 +209,8 @@ def _covers(wide: tuple[int | None, int | None], narrow: tuple[int | None, int |
     return low and (wide[1] is None or (narrow[1] is not None and wide[1] >= narrow[1]))
 
 
-_RULES: Final[dict[str, Callable[[_Borders], None]]] = {"prim::If": _if, "prim::Loop": _loop}
+_RULES: Final[dict[str, Callable[[_Borders], None]]] = {
+    "prim::If": _if,
+    "prim::Loop": _loop,
+    "prim::UserGradient": _user_gradient,
+}

@@ -4,7 +4,19 @@ Importing this package registers every pass. To add one, write its file and name
 """
 
 from ..ir import ops as _ops  # the registry of ops, which passes and rules look up
-from . import canonicalize, cse, dce, decompose, differentiate, fold, fold_batch_norm, fuse, hoist, share
+from . import (
+    canonicalize,
+    cse,
+    dce,
+    decompose,
+    differentiate,
+    drop_user_gradients,
+    fold,
+    fold_batch_norm,
+    fuse,
+    hoist,
+    share,
+)
 from .bisect import first_wrong_change
 from .control_gradients import node_gradients
 from .decompose import open_composites
@@ -43,6 +55,7 @@ __all__ = [
     "decompose",
     "derivative",
     "differentiate",
+    "drop_user_gradients",
     "find_pass",
     "first_wrong_change",
     "fold",

@@ -6,9 +6,10 @@ output, or costs nothing, is computed again. How the way back is made is the sub
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from ..ir.asserted import speaks_of_sizes
 from ..ir.block import Block
 from ..ir.builder import Builder
 from ..ir.graph import InsertionPoint, Node, Value
@@ -74,7 +75,7 @@ class _Crossing:
         any_sizes: those of the stored values whose sizes have names that are not known in the way back, which does not
             ask for them.
         again: nodes that are computed again: those that are free, whose results cannot be outputs, or that bind sizes
-            which something there names.
+            which something there names; and the assertions about sizes that these name, on which their types rest.
     """
 
     def __init__(self, block: Block, way_back: Block) -> None:
@@ -84,7 +85,15 @@ class _Crossing:
         self.again: set[Node] = set()
         known = block.graph.sizes
         bound = ((name, node) for node in block.nodes for name in bound_variables(node))
-        self._binders = {name: node for name, node in bound if name not in known}
+        self._binders: dict[str, Node] = {}
+        for name, node in bound:
+            if name not in known:
+                self._binders.setdefault(name, node)  # those behind the first name it, and do not bind it
+        bindings = {n.inputs[0]: str(n.attrs["variable"]) for n in block.nodes if n.op.name == "prim::Bind"}
+        self._assertions: dict[str, list[Node]] = {}  # by the variables that they speak of
+        for node in filter(speaks_of_sizes, block.nodes):
+            for name in _names_in(node, bindings):
+                self._assertions.setdefault(name, []).append(node)
         self._waiting: list[Value] = []
         self._named: set[Value] = set()  # read by others than `sized`, which takes any sizes
         for user in _users(way_back):
@@ -113,6 +122,10 @@ class _Crossing:
         if node not in self.again:
             self.again.add(node)
             self._reads(node)
+            for name in named_variables(node) if self._assertions else ():
+                for assertion in self._assertions.pop(name, ()):
+                    for part in _comparison(assertion):
+                        self._node(part)
             for inner in node.blocks:
                 for user in _users(inner):
                     self._reads(user)
@@ -131,6 +144,22 @@ class _Crossing:
         """The values and the nodes, in the block's order."""
         values = [y for node in self.block.nodes if node not in self.again for y in node.outputs if y in self.stored]
         return values, [node for node in self.block.nodes if node in self.again]
+
+
+def _comparison(assertion: Node) -> list[Node]:
+    """An assertion about sizes, and what computes its condition from integers."""
+    found, condition = [assertion], assertion.inputs[0].node
+    while condition is not None and condition.block is assertion.block and condition.op.name != "prim::Size":
+        found.append(condition)
+        condition = condition.inputs[0].node if condition.op.name == "prim::Item" else None
+    return found
+
+
+def _names_in(assertion: Node, bound: Mapping[Value, str]) -> set[str]:
+    """The size variables that an assertion speaks of, some of which integers are bound to."""
+    compared = _comparison(assertion)[-1]
+    found = {bound[value] for value in compared.inputs if value in bound}
+    return found.union(*(named_variables(value.node) for value in compared.inputs if value.node is not None))
 
 
 def _output(back: Back, node: Node, which: int, value: Value) -> Value:

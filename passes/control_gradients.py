@@ -1,4 +1,4 @@
-"""Gradients through nodes with blocks: `prim::If`, `prim::Loop` and fusion groups.
+"""Gradients through nodes with blocks: `prim::If`, `prim::Loop`, fusion groups, and gradients of the user's.
 
 A branch goes back by an If on the same condition; what its blocks need of the forward ones become further outputs of
 the forward If. A loop goes back by a Loop from the last iteration to the first: the forward loop stacks what its body
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from ..ir.asserted import speaks_of_sizes
 from ..ir.block import Block
 from ..ir.builder import Builder
 from ..ir.errors import GradientError
@@ -21,7 +22,8 @@ from .branch_residuals import hand_on
 from .facts import is_removable
 from .gradient_walk import Back, activate, depended_on, is_floating
 from .loop_history import History
-from .structure import GROUP, IF, LOOP
+from .structure import GROUP, IF, LOOP, USER_GRADIENT
+from .user_gradients import user_gradients
 
 __all__ = ["block_gradients", "node_gradients"]
 
@@ -85,6 +87,8 @@ def block_gradients(
         return _loop(back, node, grads, active)
     if node.op is GROUP:
         return _group(back, node, grads, active)
+    if node.op is USER_GRADIENT:
+        return user_gradients(back, node, grads, active)
     raise GradientError(f"{node.op.name} has no gradient", location=node.location, path=node.path)
 
 
@@ -151,7 +155,8 @@ def _copied(block: Block, new: Block, values: dict[Value, Value]) -> tuple[Node,
         found.append(node)
         node = node.next
     for inner in [x for node in found for x in (node, *(y for b in node.blocks for y in b.walk()))]:
-        if inner.op.extras.get("effect"):  # such as an assertion, which has been checked on the way there
+        # What has an effect has had it on the way there; assertions are repeated that types rest on.
+        if inner.op.extras.get("effect") and not speaks_of_sizes(inner):
             inner.erase()
     return tuple(x for x in found if x.block is not None)
 
@@ -231,7 +236,7 @@ class _WayBack:
         self.flows = flows
         self.body_block = node.blocks[0]
         self.block = Block(back.builder.graph)
-        self.inner = back.inside(self.block)
+        self.inner = back.inside(self.block, uncertain=True)
         self.history = History(back, node)
         step = self.block.add_param(INT, "step")
         number = back.names.fresh("step")

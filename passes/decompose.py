@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ..ir.asserted import Asserted
 from ..ir.builder import Builder
 from ..ir.errors import VerifyError
 from ..ir.graph import Graph, InsertionPoint, Node, Value
@@ -56,11 +57,14 @@ def open_composites(graph: Graph, wanted: Callable[[Node], bool]) -> bool:
         Whether there were any.
     """
     changed = False
+    asserted = Asserted(graph)
     waiting = [node for node in graph.nodes() if node.op.kind == "composite"]
     while waiting:
         node = waiting.pop()
         if wanted(node) and permit("decompose", node):
-            waiting += [made for made in _open(node) if made.op.kind == "composite" and made.block is not None]
+            with asserted.before(node):
+                opened = _open(node)
+            waiting += [made for made in opened if made.op.kind == "composite" and made.block is not None]
             changed = True
     return changed
 

@@ -58,7 +58,11 @@ def differentiate(graph: Graph, options: DifferentiateOptions) -> bool:
 
 @paused_gc()
 def derivative(
-    graph: Graph, inputs: Sequence[int] = (), state: Sequence[str] = (), updates: Sequence[str] = ()
+    graph: Graph,
+    inputs: Sequence[int] = (),
+    state: Sequence[str] = (),
+    updates: Sequence[str] = (),
+    outputs: Sequence[int] | None = None,
 ) -> Derivative:
     """The derivative of a graph, which stays as it is. Takes time in proportion to the graph.
 
@@ -66,6 +70,7 @@ def derivative(
         inputs: the positions of the inputs whose gradients are wanted.
         state: the keys of the state whose gradients are wanted.
         updates: updated state whose new values gradients may come from, besides the outputs.
+        outputs: the positions of the outputs that gradients come from; all floating-point ones when None.
 
     Raises:
         ArgumentError: for an input or state that is not there, or is no tensor of a floating-point dtype.
@@ -87,7 +92,7 @@ def derivative(
     (Saved(kind='input', key=0), Saved(kind='input', key=1))
     """
     joint = graph.copy()
-    made = _make_joint(joint, tuple(inputs), tuple(state), tuple(updates))
+    made = _make_joint(joint, tuple(inputs), tuple(state), tuple(updates), outputs)
     dce(joint, NoOptions())
     return Split(joint, made).derivative()
 
@@ -95,13 +100,20 @@ def derivative(
 # ------------------------------------------------------------------------------------------------- the joint graph
 
 
-def _make_joint(graph: Graph, inputs: Sequence[int], state: Sequence[str], updates: Sequence[str]) -> Joint:
+def _make_joint(
+    graph: Graph,
+    inputs: Sequence[int],
+    state: Sequence[str],
+    updates: Sequence[str],
+    seeded: Sequence[int] | None = None,
+) -> Joint:
     targets = [_wanted_input(graph, i) for i in inputs] + [_wanted_state(graph, key) for key in state]
     outputs, updated = graph.outputs, graph.updates
     for key in updates:
         if key not in updated:
             raise ArgumentError(f"differentiate: @{graph.name} does not update state {key!r}")
-    ends: dict[int | str, Value] = {i: value for i, value in enumerate(outputs) if is_floating(value.type)}
+    chosen = range(len(outputs)) if seeded is None else seeded
+    ends: dict[int | str, Value] = {i: outputs[i] for i in chosen if is_floating(outputs[i].type)}
     ends |= {key: updated[key] for key in updates}
     nodes = tuple(graph.block.nodes)
     made = Joint(len(outputs), len(graph.inputs), set(nodes), tuple(ends), (*inputs, *state))

@@ -21,7 +21,7 @@ from ..ir.registry import NotDifferentiable, StopsGradient, lookup
 from ..ir.sizes import Size, SizeExpr, equal, var
 from ..ir.types import TensorType, TupleType, Type
 from .facts import constant_of
-from .structure import LOOP
+from .structure import IF, LOOP, USER_GRADIENT, arguments_of
 
 __all__ = ["Back", "SizeNames", "activate", "carries_gradient", "depended_on", "is_floating"]
 
@@ -57,6 +57,9 @@ def activate(nodes: Iterable[Node], active: set[Value], depth: int = 0) -> None:
             raise GradientError(what, location=node.location, path=node.path)
         if node.op is LOOP:
             _activate_loop(node, active, depth + 1)
+        elif node.op is USER_GRADIENT:
+            if any(x in active for x in arguments_of(node)):
+                active.update(y for y in node.outputs if carries_gradient(y.type))
         elif node.blocks:
             _activate_blocks(node, active, depth + 1)
         elif not isinstance(node.op.grad, StopsGradient) and any(x in active for x in node.inputs):
@@ -95,6 +98,9 @@ def depended_on(nodes: Sequence[Node], seeds: Iterable[Value]) -> set[Value]:
     for node in reversed(nodes):
         if isinstance(node.op.grad, StopsGradient) or not any(y in found for y in node.outputs):
             continue
+        if node.op is USER_GRADIENT:
+            found.update(arguments_of(node))
+            continue
         found.update(node.inputs)
         for block in node.blocks:
             found.update(x for inner in block.walk() for x in inner.inputs)
@@ -129,18 +135,23 @@ class Back:
     Args:
         builder: where nodes go.
         names: the graph's size variables; those of the place that this one is nested in, if there is one.
+        uncertain: whether the gradients that the walk starts from may be zeros that stand for none.
+
+    Attributes:
+        uncertain: whether gradients at the present place may be: a branch or loop that the run decides lies behind it.
     """
 
-    def __init__(self, builder: Builder, names: SizeNames | None = None) -> None:
+    def __init__(self, builder: Builder, names: SizeNames | None = None, uncertain: bool = False) -> None:
         self.builder = builder
         self.F = GraphAlgebra(builder)
         self.names = names or SizeNames(builder.graph)
+        self.uncertain = uncertain
 
-    def inside(self, block: Block) -> Back:
+    def inside(self, block: Block, *, uncertain: bool = False) -> Back:
         """The same for the end of a block."""
         builder = Builder(block)
         builder.location, builder.path = self.builder.location, self.builder.path
-        return Back(builder, self.names)
+        return Back(builder, self.names, self.uncertain or uncertain)
 
     def walk(self, nodes: Sequence[Node], seeds: Mapping[Value, Value], wanted: Iterable[Value]) -> dict[Value, Value]:
         """Walk back over nodes, which stand in one block, in order.
@@ -162,6 +173,7 @@ class Back:
                 with self.builder.located(node.location, node.path):
                     for value, gradient in self.node(node, found, active).items():
                         self.add(grads, value, gradient)
+                self.uncertain = self.uncertain or node.op is IF or node.op is LOOP
         return {value: grads[value] for value in targets if value in grads}
 
     def add(self, grads: dict[Value, Value], value: Value, gradient: Value) -> None:

@@ -20,13 +20,13 @@ from .registered import OptionKind, Pass, find_pass
 
 __all__ = ["INFERENCE", "SIMPLIFY", "TRAINING", "Pipeline", "Stage", "parse_pipeline"]
 
-SIMPLIFY: Final = "fold,canonicalize{inference=true},cse,hoist,fold_batch_norm,dce"
+SIMPLIFY: Final = "drop_user_gradients,fold,canonicalize{inference=true},cse,hoist,fold_batch_norm,dce"
 """For a program that runs and is not differentiated, as far as `partition` wants it."""
 
 INFERENCE: Final = SIMPLIFY + ",fuse"
 """What makes a graph that will not be differentiated quick."""
 
-TRAINING: Final = "fold,canonicalize,cse,hoist,dce,fuse"
+TRAINING: Final = "drop_user_gradients,fold,canonicalize,cse,hoist,dce,fuse"
 """What makes a graph of a training step quick and leaves its meaning, bit by bit, as it is."""
 
 

@@ -1,8 +1,8 @@
 """Nodes with blocks: how values flow into, through and out of them, and how to take some of these ways away.
 
-The facts about `prim::If`, `prim::Loop` and `prim::FusionGroup` that passes need stand here alone. A way through a
-node is called a slot: of an If, an output and what each block yields for it; of a Loop, a carried value with its
-initial value, parameter, yield and output, or a stacked output with its yield.
+The facts about `prim::If`, `prim::Loop`, `prim::FusionGroup` and `prim::UserGradient` that passes need stand here
+alone. A way through a node is called a slot: of an If, an output and what each block yields for it; of a Loop, a
+carried value with its initial value, parameter, yield and output, or a stacked output with its yield.
 """
 
 from __future__ import annotations
@@ -14,11 +14,24 @@ from typing import Final
 from ..ir.graph import Block, Node, Value
 from ..ir.registry import Op, lookup
 
-__all__ = ["GROUP", "IF", "LOOP", "Slot", "always_read", "cut_slots", "drop_ends", "drop_outputs", "slots"]
+__all__ = [
+    "GROUP",
+    "IF",
+    "LOOP",
+    "USER_GRADIENT",
+    "Slot",
+    "always_read",
+    "arguments_of",
+    "cut_slots",
+    "drop_ends",
+    "drop_outputs",
+    "slots",
+]
 
 IF: Final = lookup("prim::If")
 LOOP: Final = lookup("prim::Loop")
 GROUP: Final = lookup("prim::FusionGroup")
+USER_GRADIENT: Final = lookup("prim::UserGradient")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +137,14 @@ _STRUCTURES: Final[dict[Op, _Structure]] = {
     LOOP: _Structure(_loop_slots, lambda node: (*node.inputs[:2], node.blocks[0].returns[0]), _loop_cut),
     GROUP: _Structure(_group_slots, lambda node: (), _group_cut),
 }
+
+
+# -- prim::UserGradient, whose slots are all or nothing
+
+
+def arguments_of(node: Node) -> tuple[Value, ...]:
+    """What the block of a user's gradient yields the gradients of."""
+    return node.inputs[len(node.outputs) :]
 
 
 # -- parts of nodes

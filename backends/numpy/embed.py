@@ -19,8 +19,9 @@ from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any
 
-from ...ir import dtypes, errors
+from ...ir import dtypes, errors, raised
 from ...ir.errors import UnsupportedError
+from ...ir.raised import RAISED
 from ...ir.registry import NamedKernel
 from .definitions import (
     attributes_of,
@@ -63,10 +64,12 @@ class {name}({base}):
     def __init__(self, what, **details):
         super().__init__("; ".join([what, *(f"{{k}}: {{v}}" for k, v in details.items() if v)]))'''
 
-_ERROR_BASES = {"AssertError": "AssertionError", "IndexOutOfRange": "IndexError", "DTypeError": "TypeError"}
+_ERROR_BASES = {"IndexOutOfRange": "IndexError", "DTypeError": "TypeError"}
+_ERROR_BASES |= {kind.__name__: name for name, kind in RAISED.items()}  # of those that share a class, RuntimeError
 
 # Whoever loads an emitted source in a process that has Ingot puts the true error classes in place of these.
-STAND_IN_ERRORS = tuple(name for name in errors.__all__ if name != "IngotError")
+STAND_IN_ERRORS = {name: getattr(errors, name) for name in errors.__all__ if name != "IngotError"}
+STAND_IN_ERRORS |= {kind.__name__: kind for kind in RAISED.values()}
 
 _COUNTED = re.compile(r"[a-z]+\d+")
 
@@ -152,7 +155,7 @@ class Embedder:
         owner = (module.__name__, name)
         if owner in self._names:
             return self._names[owner]
-        if module is errors:
+        if module in (errors, raised):
             found = self._take(owner, name)
             self.pieces[found] = _ERROR_CLASS.format(name=found, base=_ERROR_BASES.get(name, "ValueError"))
             return found

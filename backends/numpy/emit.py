@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ...ir.asserted import Asserted
 from ...ir.builder import Builder
 from ...ir.gc_pause import paused_gc
 from ...ir.graph import Graph, InsertionPoint, Node, Value
 from ...ir.graph_algebra import GraphAlgebra
 from ...ir.sizes import product
 from ...ir.types import KeyType, ScalarType, TensorType
+from ...passes.drop_user_gradients import drop_user_gradients
 from ...passes.manager import assumed
+from ...passes.registered import NoOptions
+from ...passes.structure import USER_GRADIENT
 from ..backend import Source
 from .control import emit_block
 from .emitter import Emitter, Line
@@ -26,17 +30,20 @@ _INDENT = "    "
 
 
 def prepare(graph: Graph) -> Graph:
-    """The graph as the emitter takes it: composites without a kernel that can be copied are opened."""
-    waiting = [node for node in graph.nodes() if why_opened(node.op)]
-    if not waiting:
+    """The graph as the emitter takes it: composites without a kernel that can be copied are opened, gradients of the
+    user's are left out."""
+    if not any(why_opened(node.op) or node.op is USER_GRADIENT for node in graph.nodes()):
         return graph
     with paused_gc(), assumed(graph):
         graph = graph.copy()
+        drop_user_gradients(graph, NoOptions())
+        asserted = Asserted(graph)
         waiting = [node for node in graph.nodes() if why_opened(node.op)]
         while waiting:
             node = waiting.pop()
             algebra = GraphAlgebra(Builder(graph, InsertionPoint.before(node)), node.location, node.path)
-            node.replace_with(algebra.run(node.op, node.inputs, node.attrs))
+            with asserted.before(node):
+                node.replace_with(algebra.run(node.op, node.inputs, node.attrs))
             waiting.extend(inner for inner in algebra.made if why_opened(inner.op))
     return graph
 

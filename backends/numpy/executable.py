@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
-from ...ir import errors
 from ...ir.arrays import quiet_reset, quiet_set
 from ...ir.interpreter import located_error
 from ..backend import Executable, Source
@@ -37,9 +36,8 @@ class NumpyExecutable(Executable):
         # In a process with Ingot, all sources share one pool of threads, and errors are Ingot's.
         if "Pool" in namespace:
             namespace["Pool"] = runtime.Pool
-        for name in STAND_IN_ERRORS:
-            if name in namespace:
-                namespace[name] = getattr(errors, name)
+        for name in STAND_IN_ERRORS.keys() & namespace.keys():
+            namespace[name] = STAND_IN_ERRORS[name]
         linecache.cache[self._file] = (len(source.text), None, source.text.splitlines(True), self._file)
         self._plan = namespace["plan"]
         self._compute = namespace["compute"]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ...ir.dtypes import DType, bfloat16, float32
 from ...ir.families import elementwise_dtype, elementwise_tree
 from ...ir.graph import Node, Value
@@ -81,7 +83,9 @@ def _typed_number(term: Term, dtype: DType) -> Term:
 
 
 def _as_kind(value: Any, dtype: DType) -> Any:
-    return {"bool": bool, "int": int, "float": float}[dtype.kind](value)
+    """A Python number as one that a dtype holds: integers wrap around, as they do eagerly."""
+    found = {"bool": bool, "int": int, "float": float}[dtype.kind](value)
+    return found if dtype.kind != "int" or dtype.holds(found) else int(np.asarray(found, np.int64).astype(dtype.np))
 
 
 def single_step(program: Program, term: Term) -> Step | None:

@@ -126,7 +126,8 @@ class Program:
         if all(isinstance(arg, Number) and not arg.text for arg in args):
             constants = tuple(Const(arg.value, arg.dtype) for arg in args)  # type: ignore[union-attr]
             return Number(node.dtype, value=_folded(Expr(node.op, constants, node.dtype)))
-        if node.op == "where" and args[1] == args[2]:  # `select` needs two arrays
+        # `select` needs two arrays. repr tells 0.0 from -0.0, as equality does not.
+        if node.op == "where" and repr(args[1]) == repr(args[2]):
             return args[1]
         return self.add(node.op, args, node.dtype, origin)
 

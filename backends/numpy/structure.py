@@ -10,8 +10,10 @@ import numpy as np
 
 from ...ir import philox
 from ...ir.dtypes import DType
-from ...ir.errors import AssertError, ShapeError
+from ...ir.errors import ShapeError
 from ...ir.graph import Node, Value
+from ...ir.ops.prims import assertion_text
+from ...ir.raised import RAISED
 from ...ir.sizes import SizeExpr, bounds, product
 from ...ir.types import TensorType, TupleType
 from .emitter import Emitter
@@ -84,8 +86,13 @@ def _item(e: Emitter, node: Node) -> None:
 
 
 def _assert(e: Emitter, node: Node) -> None:
-    text = message(node.attrs["message"] or "an assertion does not hold")
-    e.line(f"if not {e.decides(node.inputs[0])}: raise {e.embed(AssertError)}({text})", node)
+    error = node.attrs["error"]
+    text = message(assertion_text(node.attrs["message"], error))
+    e.line(f"if not {e.decides(node.inputs[0])}: raise {e.embed(RAISED[error])}({text})", node)
+
+
+def _watch(e: Emitter, node: Node) -> None:
+    e.line(f"{e.embed(node.op.kernel)}({e.seats[node.inputs[0]].text}, place={node.attrs['place']})", node)
 
 
 def _split(e: Emitter, node: Node) -> None:
@@ -134,6 +141,7 @@ STRUCTURE: Final[dict[str, Callable[[Emitter, Node], None]]] = {
     "prim::Bind": _bind,
     "prim::Item": _item,
     "prim::Assert": _assert,
+    "prim::Watch": _watch,
     "prim::Split": _split,
     "prim::Tuple": _container,
     "prim::List": _container,

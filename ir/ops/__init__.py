@@ -32,6 +32,7 @@ from . import (
     row_lookup,
     softmax,
     statistics,
+    user_gradients,
     views,
     write_back,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "row_lookup",
     "softmax",
     "statistics",
+    "user_gradients",
     "views",
     "write_back",
 ]

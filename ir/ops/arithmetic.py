@@ -205,18 +205,6 @@ elementwise(
     onnx="Identity",
     doc="input, cut off from the gradient.",
 )
-elementwise(
-    "user_gradient(input: Tensor) -> Tensor",
-    scalar=lambda s, x: x,
-    keep=("input",),
-    grad=NotDifferentiable(
-        "it is the result of an autograd.Function, whose gradient is the user's Python code and not part of the program"
-    ),
-    view=True,
-    inverse=lambda F, base, new: new,
-    onnx="Identity",
-    doc="input, where a capture has seen the result of a function with a gradient of the user's.",
-)
 
 for _name, _primitive, _onnx in (("and", "and_", "And"), ("or", "or_", "Or"), ("xor", "xor", "Xor")):
     elementwise(

@@ -7,7 +7,7 @@ Layouts: input (N, C, H, W), weight (O, C/groups, kernel height, kernel width), 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..errors import ArgumentError, ExportError
 from ..families import composite, nest
@@ -67,18 +67,21 @@ def _window(n: Any, y: Any, k: Any, size: Size, stride: int, padding: int, dilat
     return at, [at >= 0, at < as_index(size)]
 
 
+_GRADIENTS: Final[dict[str, Any]] = {
+    "input": lambda F, g, T, weight, stride, padding, dilation, groups: F.conv2d_input_grad(
+        g, weight, T.input.sizes, stride, padding, dilation, groups
+    ),
+    "weight": lambda F, g, T, input, stride, padding, dilation, groups: F.conv2d_weight_grad(
+        g, input, T.weight.sizes[2:], stride, padding, dilation, groups
+    ),
+}
+
+
 @nest(
     f"convolution2d(input: Tensor, weight: Tensor, {_OPTIONS}) -> Tensor",
     fast=convolution2d_fast,
     scratch=forward_scratch,
-    grad={
-        "input": lambda F, g, T, weight, stride, padding, dilation, groups: F.conv2d_input_grad(
-            g, weight, T.input.sizes, stride, padding, dilation, groups
-        ),
-        "weight": lambda F, g, T, input, stride, padding, dilation, groups: F.conv2d_weight_grad(
-            g, input, T.weight.sizes[2:], stride, padding, dilation, groups
-        ),
-    },
+    grad=_GRADIENTS,
     onnx=lambda E, input, weight, stride, padding, dilation, groups: _conv_onnx(
         E, input, weight, None, stride, padding, dilation, groups
     ),
@@ -230,15 +233,7 @@ def _conv_onnx(
     f"conv2d(input: Tensor, weight: Tensor, bias: Tensor? = None, {_OPTIONS}) -> Tensor",
     fast=conv2d_fast,
     scratch=forward_scratch,
-    grad={
-        "input": lambda F, g, T, weight, stride, padding, dilation, groups: F.conv2d_input_grad(
-            g, weight, T.input.sizes, stride, padding, dilation, groups
-        ),
-        "weight": lambda F, g, T, input, stride, padding, dilation, groups: F.conv2d_weight_grad(
-            g, input, T.weight.sizes[2:], stride, padding, dilation, groups
-        ),
-        "bias": lambda F, g: F.sum(g, dim=(0, 2, 3)),
-    },
+    grad={**_GRADIENTS, "bias": lambda F, g: F.sum(g, dim=(0, 2, 3))},
     onnx=_conv_onnx,
 )
 def conv2d(F: Any, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> Any:

@@ -61,6 +61,19 @@ def _least(np: Any, dtype: Any) -> Any:
     return np.iinfo(dtype).min if dtype.kind in "iu" else -np.inf
 
 
+def _combined(ufunc: Any, parts: Any, out: Any) -> Any:
+    """All parts together, in `out` where there is one."""
+    if len(parts) == 1:
+        if out is None:
+            return parts[0].copy()
+        out[...] = parts[0]
+        return out
+    found = ufunc(parts[0], parts[1], out=out)
+    for part in parts[2:]:
+        ufunc(found, part, out=found)
+    return found
+
+
 def max_pool2d_fast(
     np: Any,
     x: Any,
@@ -77,15 +90,7 @@ def max_pool2d_fast(
     counts = _counts(x, kernel_size, stride, padding, dilation, ceil_mode)
     wide = _framed(np, x, counts, kernel_size, stride, padding, dilation, _least(np, x.dtype))
     parts = _parts(wide, counts, kernel_size, stride, dilation)
-    if len(parts) == 1:
-        if out is None:
-            return parts[0].copy()
-        out[...] = parts[0]
-        return out
-    found = np.maximum(parts[0], parts[1], out=out)
-    for part in parts[2:]:
-        np.maximum(found, part, out=found)
-    return found
+    return _combined(np.maximum, parts, out)
 
 
 def max_pool2d_place_fast(
@@ -178,15 +183,7 @@ def sum_pool2d_fast(
     counts = _counts(x, kernel_size, stride, padding, (1, 1), ceil_mode)
     wide = _framed(np, x, counts, kernel_size, stride, padding, (1, 1), 0)
     parts = _parts(wide, counts, kernel_size, stride, (1, 1))
-    if len(parts) == 1:
-        if out is None:
-            return parts[0].copy()
-        out[...] = parts[0]
-        return out
-    found = np.add(parts[0], parts[1], out=out)
-    for part in parts[2:]:
-        np.add(found, part, out=found)
-    return found
+    return _combined(np.add, parts, out)
 
 
 def sum_pool2d_grad_fast(

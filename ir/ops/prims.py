@@ -15,16 +15,18 @@ import numpy as np
 
 from .. import philox
 from ..dtypes import DType
-from ..errors import AssertError, ShapeError, VerifyError
-from ..registry import NotDifferentiable, NotExportable, Op, register
+from ..errors import ShapeError, VerifyError
+from ..raised import RAISED
+from ..registry import NamedKernel, NotDifferentiable, NotExportable, Op, register
 from ..schema import Parameter, Schema
 from ..sizes import SizeExpr, equal, product
 from ..types import BOOL, FLOAT, INT, KEY, NONE, ListType, ScalarType, TensorType, TupleType, Type, of_number
+from ..watched import show
 
 if TYPE_CHECKING:
     from ..graph import Node
 
-__all__ = ["constant_type"]
+__all__ = ["assertion_text", "constant_type"]
 
 _STRUCTURE = NotDifferentiable("it is part of the graph's structure")
 _NO_FORM = NotExportable("it is part of the graph's structure")
@@ -43,6 +45,7 @@ def _prim(
     variadic: int | None = None,
     onnx: Any = _NO_FORM,
     effect: bool = False,
+    version: int = 1,
 ) -> Op:
     text = f"prim::{name}({', '.join(map(str, inputs + attributes))})"
     schema = Schema(name, inputs + attributes, (), text, inputs, attributes, variadic)
@@ -56,6 +59,7 @@ def _prim(
             grad=_STRUCTURE,
             onnx=onnx,
             verify=verify,
+            version=version,
             doc=doc,
             extras={"blocks": blocks, "effect": effect},
         )
@@ -173,31 +177,57 @@ _prim(
 )
 
 
-def check_assertion(condition: Any, *, message: str = "") -> tuple[()]:
+def assertion_text(message: str, error: str) -> str:
+    """What is said where a `prim::Assert` raises.
+
+    >>> assertion_text("", "AssertionError"), assertion_text("", "ValueError"), assertion_text("too long", "ValueError")
+    ('an assertion does not hold', 'ValueError', 'too long')
+    """
+    return message or ("an assertion does not hold" if error == "AssertionError" else error)
+
+
+def check_assertion(condition: Any, *, message: str = "", error: str = "AssertionError") -> tuple[()]:
     """The kernel of `prim::Assert`.
 
     Raises:
-        AssertError: when the condition is false.
+        AssertError: when the condition is false; of the built-in class of that name, too.
     """
     if not condition:
-        raise AssertError(message or "an assertion does not hold")
+        raise RAISED[error](assertion_text(message, error))
     return ()
 
 
 def _verify_assert(node: Node) -> None:
     if not _is_condition(node.inputs[0].type):
         _fail(node, "the condition is not a bool", "bool or bool[]", _show(_types(node.inputs)))
+    if node.attrs["error"] not in RAISED:
+        found = repr(node.attrs["error"][:80])
+        _fail(node, "no exception that a program can raise has this name", "one of " + ", ".join(RAISED), found)
 
 
 _prim(
     "Assert",
     (Parameter("condition", "Tensor"),),
-    (Parameter("message", "str", default=""),),
+    (Parameter("message", "str", default=""), Parameter("error", "str", default="AssertionError")),
     _no_outputs,
     check_assertion,
-    doc="Raises AssertError with the message where the condition does not hold.",
+    doc="Raises AssertError with the message where the condition does not hold, as a built-in exception of that name.",
+    version=2,
     verify=_verify_assert,
     onnx=NotExportable("ONNX has no assertions; leave it out of the program that is exported"),
+    effect=True,
+)
+
+
+_prim(
+    "Watch",
+    _values("value"),
+    (Parameter("place", "int"),),
+    _no_outputs,
+    NamedKernel("prim::Watch", show),
+    doc="Shows a value to who listens to the run, under the number of a place.",
+    variadic=0,
+    onnx=NotExportable("it is there for who watches a run of the program"),
     effect=True,
 )
 

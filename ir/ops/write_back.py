@@ -17,21 +17,26 @@ from .views import resolve_index, resolve_range
 __all__: list[str] = []
 
 
-def slice_scatter_fast(
-    np: Any, x: Any, src: Any, *, dim: Any, start: Any, end: Any, step: Any, out: Any = None, scratch: Any = None
-) -> Any:
-    if src.ndim != x.ndim or step < 1:
-        raise ValueError("slice_scatter: src does not fit")
-    at = (*(slice(None),) * (dim if dim >= 0 else dim + x.ndim), slice(start, end, step))
+def _written(np: Any, op: str, x: Any, src: Any, at: Any, out: Any) -> Any:
+    """`x` with `src` in a part of it, in `out` where there is one."""
     if out is None:
         out = x.copy()
     else:
         np.copyto(out, x)
     part = out[at]
     if part.shape != src.shape:
-        raise ValueError("slice_scatter: src does not fit")
+        raise ValueError(f"{op}: src does not fit")
     part[...] = src
     return out
+
+
+def slice_scatter_fast(
+    np: Any, x: Any, src: Any, *, dim: Any, start: Any, end: Any, step: Any, out: Any = None, scratch: Any = None
+) -> Any:
+    if src.ndim != x.ndim or step < 1:
+        raise ValueError("slice_scatter: src does not fit")
+    at = (*(slice(None),) * (dim if dim >= 0 else dim + x.ndim), slice(start, end, step))
+    return _written(np, "slice_scatter", x, src, at, out)
 
 
 def _range_inside(n: Any, letter: Any, first: Size, last: Size, step: int) -> tuple[list[Any], Any]:
@@ -106,15 +111,7 @@ def select_scatter_fast(
     np: Any, x: Any, src: Any, *, dim: Any, index: Any, out: Any = None, scratch: Any = None
 ) -> Any:
     at = (*(slice(None),) * (dim if dim >= 0 else dim + x.ndim), index, ...)
-    if out is None:
-        out = x.copy()
-    else:
-        np.copyto(out, x)
-    part = out[at]
-    if part.shape != src.shape:
-        raise ValueError("select_scatter: src does not fit")
-    part[...] = src
-    return out
+    return _written(np, "select_scatter", x, src, at, out)
 
 
 def _select_scatter_src_zero(F: Any, g: Any, T: Any, dim: int, index: Any) -> Any:

@@ -65,7 +65,4 @@ RULES: Final[tuple[Rule, ...]] = (
     rule("clone", lambda F, x: F.clone(x), lambda F, x: x),
 )
 
-INFERENCE_RULES: Final[tuple[Rule, ...]] = (
-    rule("detach", lambda F, x: F.detach(x), lambda F, x: x),
-    rule("user gradient", lambda F, x: F.user_gradient(x), lambda F, x: x),
-)
+INFERENCE_RULES: Final[tuple[Rule, ...]] = (rule("detach", lambda F, x: F.detach(x), lambda F, x: x),)

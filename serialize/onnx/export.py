@@ -32,7 +32,7 @@ from .values import OnnxValue
 
 __all__ = ["export", "to_model"]
 
-PASSES: Final = "canonicalize,fold,cse,dce"
+PASSES: Final = "drop_user_gradients,canonicalize,fold,cse,dce"
 """What is done to the graph first: nothing that a reader of the file would not recognise."""
 
 
@@ -91,6 +91,8 @@ def to_model(
     (['Relu'], 'n')
     """
     operators = Operators(opset_version)
+    if getattr(type(program), "__ingot_scripted__", False):
+        program = program.program()
     record = getattr(program, "record", program)
     if not isinstance(record, ProgramRecord):
         raise ArgumentError(

@@ -105,7 +105,7 @@ graph @scalars(%x : f32[B], %n : int) -> (int, float, bool, f32[N], f32[B]):
 
 ASSERT = """
 graph @check(%x : f32[B], %c : bool) -> (f32[B]):
-  prim::Assert[message="v0 {x} \\" ' \\\\ \\n é \\u2028"](%c)  @m.py:5:1
+  prim::Assert[message="v0 {x} \\" ' \\\\ \\n é \\u2028", error="AssertionError"](%c)  @m.py:5:1
   %y : f32[B] = ingot::neg(%x)
   return (%y)
 """
@@ -186,7 +186,7 @@ def test_source_that_runs_alone_raises_an_assertion_error(tmp_path):
     path = tmp_path / "alone.py"
     path.write_text(source.text + "run(plan({}, 2), [np.ones(2, np.float32), False], [])\n", encoding="utf-8")
     done = subprocess.run([sys.executable, "-I", path], capture_output=True, text=True, check=False)
-    assert "AssertError: v0 {x}" in done.stderr and "ingot" not in done.stderr
+    assert "RaisedAssertionError: v0 {x}" in done.stderr and "ingot" not in done.stderr
 
 
 def test_a_bound_number_keeps_the_bounds_of_its_variable():

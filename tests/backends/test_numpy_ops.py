@@ -19,7 +19,7 @@ from ingot.ir.binding import bind_sizes
 from ingot.ir.builder import Builder
 from ingot.ir.dtypes import DType
 from ingot.ir.graph import Graph
-from ingot.ir.registry import Op, all_ops
+from ingot.ir.registry import Op, all_ops, lookup
 from ingot.ir.types import KEY
 from samples import DTYPES, Sample, has_samples, samples
 
@@ -125,3 +125,21 @@ def test_source_runs_without_ingot(rng, tmp_path):
     command = [sys.executable, "-I", str(script), str(tmp_path / "cases.npz"), str(count)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "equal\n", done.stdout + done.stderr
+
+
+LITERALS: list[tuple[str, DType, list[Any]]] = [
+    ("eq", dtypes.uint8, [2**31]), ("lt", dtypes.uint8, [256]), ("gt", dtypes.uint8, [-1]),
+    ("add", dtypes.uint8, [256]), ("mul", dtypes.int32, [2**31 + 3]), ("maximum", dtypes.int8, [300]),
+    ("where", dtypes.float32, [-0.0, 0.0]), ("where", dtypes.float32, [0.0, -0.0]), ("where", dtypes.uint8, [300, 44]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "dtype", "numbers"), LITERALS)
+def test_numbers_are_taken_as_eagerly(name, dtype, numbers):
+    """Integers that a dtype does not hold wrap around, and 0.0 is not -0.0."""
+    first = np.array([True, False, True]) if name == "where" else np.array([0, 1, 100]).astype(dtype.np)
+    op, sample = lookup(name), Sample((first, *numbers))
+    graph, inputs = graph_of(op, sample)
+    (found,), _ = NUMPY.compile(graph)(inputs, {}, bind_sizes(graph, inputs))
+    (expected,) = results_of(op, sample)
+    assert (found.dtype, found.tobytes()) == (expected.dtype, np.asarray(expected).tobytes())

@@ -48,7 +48,7 @@ graph @nested(%x : f32[B], %n : int) -> (f32[m]):
 
 ONE_TYPE = """
 graph @f(%x : f32[2], %c : {type}) -> ():
-  prim::Assert[message="not so"](%c)
+  prim::Assert[message="not so", error="AssertionError"](%c)
   return ()
 """
 
@@ -222,7 +222,7 @@ def test_what_was_asserted_is_known_behind_it():
       %size : int = prim::Size[M]()
       %same : bool[] = ingot::eq(%n, %size)
       %item : bool = prim::Item(%same)
-      prim::Assert[message=""](%item)
+      prim::Assert[message="", error="AssertionError"](%item)
       %a : f32[N] = ingot::full[size=[N], value=1.0, dtype=f32]()
       %b : f32[M] = ingot::full[size=[M], value=1.0, dtype=f32]()
       %y : f32[N] = ingot::add(%a, %b)

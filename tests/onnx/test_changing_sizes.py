@@ -95,7 +95,7 @@ def test_a_loop_that_runs_while_a_condition_holds():
 
 def test_an_assertion_has_no_form():
     text = """graph @forward(%x : f32[2], %c : bool) -> (f32[2]):
-  prim::Assert[message="no"](%c)  @m.py:3:1
+  prim::Assert[message="no", error="AssertionError"](%c)  @m.py:3:1
   return (%x)
 """
     with pytest.raises(ExportError, match="prim::Assert: ONNX has no assertions; leave it out"):

@@ -196,13 +196,13 @@ def test_assertions_are_checked_on_the_way_there_alone(rng: np.random.Generator)
       %zero : float = prim::Constant[value=0.0]()
       %b : bool[2] = ingot::gt(%e, %zero)
       %a : bool[] = ingot::all[dim=none, keepdim=false](%b)
-      prim::Assert[message="positive"](%a)
+      prim::Assert[message="positive", error="AssertionError"](%a)
       %y : f64[2] = prim::Loop(%n, %c, %e)
         block0(%i : int, %h : f64[2]):
-          prim::Assert[message="going on"](%c)
+          prim::Assert[message="going on", error="AssertionError"](%c)
           %z : f64[2] = prim::If(%c)
             block0():
-              prim::Assert[message="inside"](%c)
+              prim::Assert[message="inside", error="AssertionError"](%c)
               %s : f64[2] = ingot::sin(%h)
               -> (%s)
             block1():

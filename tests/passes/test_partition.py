@@ -114,11 +114,11 @@ graph @f(%x : f32[2], %c : bool) state {%w : f32[2] = "w"} -> (f32[2]):
   %most : f32[] = ingot::amax[dim=[0], keepdim=false](%s)
   %large : float = prim::Constant[value=100.0]()
   %small : bool[] = ingot::lt(%most, %large)
-  prim::Assert[message="weights are too large"](%small)
+  prim::Assert[message="weights are too large", error="AssertionError"](%small)
   prim::If(%c)
     block0():
       %fine : bool[] = ingot::eq(%most, %most)
-      prim::Assert[message="weights are no numbers"](%fine)
+      prim::Assert[message="weights are no numbers", error="AssertionError"](%fine)
       -> ()
     block1():
       -> ()

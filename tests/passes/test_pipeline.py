@@ -157,7 +157,7 @@ def test_passes_know_what_was_asserted_about_sizes() -> None:
       prim::Bind[N](%n)
       prim::Bind[M](%m)
       %same : bool[] = ingot::eq(%n, %m)
-      prim::Assert[message="sizes differ"](%same)
+      prim::Assert[message="sizes differ", error="AssertionError"](%same)
       %a : f32[N] = ingot::full[size=[N], value=1.0, dtype=f32]()
       %b : f32[M] = ingot::full[size=[M], value=3.0, dtype=f32]()
       %y : f32[] = ingot::mse_loss[reduction="mean"](%a, %b)

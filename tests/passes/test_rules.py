@@ -84,7 +84,6 @@ add("minus zero", *each(NUMBERS))
 add("plus negative zero", *each(FLOATS), refuses=tuple(each(INTS)))
 add("plus zero", *each(INTS), refuses=tuple(each((*FLOATS, "bool"))))
 add("double negation", *each(NUMBERS))
-add("user gradient", *each(FLOATS))
 mixed = {"x": Values("i32", 0), "y": Values("u8", 1)}
 add("plus a negation", *pairs(NUMBERS), {"x": Values("f64", 0), "y": Values("f32", 1)}, refuses=(mixed,))
 add("minus a negation", *pairs(NUMBERS), {"x": Values("f64", 0), "y": Values("f16", 1)}, refuses=(mixed,))
