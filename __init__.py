@@ -19,10 +19,7 @@ from .frontend import derived as _derived
 from .frontend import functions as _functions
 from .frontend.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .frontend.control import cond, scan, while_loop
-from .frontend.devices import device
-from .frontend.dispatch import EAGER as _EAGER
-from .frontend.dispatch import with_out as _with_out
-from .frontend.functions import (
+from .frontend.creation import (
     arange,
     as_tensor,
     empty,
@@ -36,6 +33,9 @@ from .frontend.functions import (
     zeros,
     zeros_like,
 )
+from .frontend.devices import device
+from .frontend.dispatch import EAGER as _EAGER
+from .frontend.dispatch import with_out as _with_out
 from .frontend.random import (
     Generator,
     default_generator,

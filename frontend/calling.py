@@ -26,7 +26,7 @@ __all__ = ["Caller"]
 
 _NUMBERS: Final[dict[str, tuple[type, ...]]] = {
     "int": (int, np.integer),
-    "float": (int, float, np.integer, np.floating),
+    "float": (float, np.floating),
     "bool": (bool, np.bool_),
 }
 _LEAF: Final = {"kind": "leaf"}
@@ -92,7 +92,7 @@ class Caller:
 
     def _items(self, tree: Tree, value: Any, name: str, where: str) -> Iterator[tuple[Any, str]]:
         kind, keys = tree["kind"], list(tree.get("keys", ()))
-        if kind in RECORDS and record_kind(value) and record_fields(value) == tuple(keys):
+        if kind in RECORDS and _is_record_of(tree, value):
             return ((getattr(value, key), f"{where}.{key}") for key in keys)
         if kind in ("dict", *RECORDS) and isinstance(value, dict):
             if value.keys() != set(keys):
@@ -211,6 +211,12 @@ class Caller:
         return old
 
 
+def _is_record_of(tree: Tree, value: Any) -> bool:
+    """Whether it is a record of the captured type, as far as a file tells: another one has other methods."""
+    known = bool(record_kind(value)) and type(value).__name__ == tree["name"]
+    return known and record_fields(value) == tuple(tree["keys"])
+
+
 def _parts(value: Any) -> dict[Any, Any]:
     if isinstance(value, dict):
         return value
@@ -269,8 +275,15 @@ def _number(kind: str, value: Any, name: str, where: str) -> Any:
         f"argument '{name}'{where} is {_shown(value)}, which is no {kind}",
         expected=f"a number of type {kind}",
         location=here(),
-        advice="pass the number: item() gives it" if isinstance(value, TensorBase) else "",
+        advice=_advice_on_number(value),
     )
+
+
+def _advice_on_number(value: Any) -> str:
+    if isinstance(value, TensorBase):
+        return "pass the number: item() gives it"
+    # With an integer the function itself would compute integers.
+    return f"pass {float(value)!r}" if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else ""
 
 
 def _same_constant(captured: Any, value: Any) -> bool:

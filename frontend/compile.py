@@ -7,6 +7,7 @@ what the function reads of Python's state) there is a variant; `explain()` says 
 
 from __future__ import annotations
 
+import copy
 import functools
 import threading
 import time
@@ -18,6 +19,7 @@ from ..backends.backend import get_backend
 from ..ir.errors import ArgumentError, CaptureError, IngotError
 from ..ir.locations import here
 from ..ir.sizes import Size, var
+from .bound import kept_with
 from .compile_arguments import Arguments, Shown, arguments_of, differences, names_of
 from .compile_capture import Numbers, capture, materialise
 from .compile_explain import explain
@@ -88,16 +90,18 @@ class Compiled:
         """A method: one compiled function for each object, kept with it."""
         if instance is None:
             return self
-        name = f"__compiled_{self.original.__name__}"
-        found = instance.__dict__.get(name)
-        if found is None:
-            bound = self.original.__get__(instance, owner)
-            found = instance.__dict__[name] = Compiled(
-                bound, dynamic=self.dynamic, fallback=self.fallback, max_variants=self.max_variants,
-                backend=self.backend,
-                script=self.script,
-            )  # fmt: skip
-        return found
+        return kept_with(instance, f"__compiled_{self.original.__name__}", self.original, self._of)
+
+    def _of(self, original: Callable[..., Any]) -> Compiled:
+        """Another function, compiled with the same options."""
+        return Compiled(
+            original, dynamic=self.dynamic, fallback=self.fallback, max_variants=self.max_variants,
+            backend=self.backend, script=self.script,
+        )  # fmt: skip
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
+        """The copied function or module, not captured yet."""
+        return self._of(copy.deepcopy(self.original, memo))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "original":

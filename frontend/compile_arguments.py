@@ -6,6 +6,7 @@ other objects are known by identity.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,17 @@ from .compile_reach import PLAIN
 from .module import Module
 from .tensor_base import TENSORS, TensorBase
 
-__all__ = ["Arguments", "Leaf", "Shown", "arguments_of", "differences", "names_of", "rebuilt"]
+__all__ = [
+    "Arguments",
+    "Leaf",
+    "Shown",
+    "arguments_of",
+    "differences",
+    "entries_of",
+    "is_changed",
+    "names_of",
+    "rebuilt",
+]
 
 TENSOR = "tensor"
 
@@ -110,21 +121,47 @@ def _structure(value: Any, leaves: list[Any], objects: list[Any]) -> Any:
     return ("object", id(value))
 
 
-def rebuilt(value: Any, leaf: Callable[[Any], Any]) -> Any:
-    """A copy of a nested value with every tensor or array replaced."""
+def rebuilt(value: Any, leaf: Callable[[Any], Any], made: Callable[[Any], None] = lambda container: None) -> Any:
+    """A copy of a nested value with every tensor or array replaced.
+
+    Args:
+        made: is called with every list, dict and dataclass in it.
+    """
     if isinstance(value, TensorBase) or is_array(value):
         return leaf(value)
-    if isinstance(value, (tuple, list)):
-        items = [rebuilt(x, leaf) for x in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if isinstance(value, dict):
-        return {key: rebuilt(x, leaf) for key, x in value.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        changed = {f.name: rebuilt(getattr(value, f.name), leaf) for f in dataclasses.fields(value) if f.init}
-        return dataclasses.replace(value, **changed)
     if isinstance(value, slice):
-        return slice(*[rebuilt(x, leaf) for x in (value.start, value.stop, value.step)])
-    return value
+        return slice(*[rebuilt(x, leaf, made) for x in (value.start, value.stop, value.step)])
+    found: Any
+    if isinstance(value, (tuple, list)):
+        items = [rebuilt(x, leaf, made) for x in value]
+        found = type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    elif isinstance(value, dict):
+        found = {} if type(value) is dict else copy.copy(value)  # another kind of dict has more to it than its entries
+        for key, x in value.items():
+            found[key] = rebuilt(x, leaf, made)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        changed = {f.name: rebuilt(getattr(value, f.name), leaf, made) for f in dataclasses.fields(value) if f.init}
+        found = dataclasses.replace(value, **changed)
+    else:
+        return value
+    if not isinstance(found, tuple):
+        made(found)
+    return found
+
+
+def entries_of(container: Any) -> list[tuple[Any, Any]]:
+    """What a list, dict or dataclass holds."""
+    if isinstance(container, dict):
+        return list(container.items())
+    if isinstance(container, list):
+        return list(enumerate(container))
+    return [(f.name, getattr(container, f.name, None)) for f in dataclasses.fields(container)]
+
+
+def is_changed(container: Any, before: list[tuple[Any, Any]]) -> bool:
+    """Whether a container holds something else than `entries_of` gave."""
+    now = entries_of(container)
+    return len(now) != len(before) or any(a[0] != b[0] or a[1] is not b[1] for a, b in zip(now, before, strict=True))
 
 
 def walk_tree(path: str, value: Any, visit: Callable[[str, Any], None]) -> None:

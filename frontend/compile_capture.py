@@ -12,7 +12,6 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import CellType
 from typing import Any
 
 import numpy as np
@@ -22,22 +21,25 @@ from ..ir.errors import CaptureError, IngotError
 from ..ir.gc_pause import paused_gc
 from ..ir.graph import Graph
 from ..ir.insertion import InsertionPoint
+from ..ir.locations import Location
 from ..ir.sizes import Size
-from ..ir.types import TensorType
 from ..ir.verifier import verify
+from .capture.entry import definition
+from .capture.gradient_cells import Perhaps
 from .capture.structured import refuse_undefined
 from .capture.symbols import Symbol
 from .capture.symint import SymInt
-from .compile_arguments import Arguments, names_of, rebuilt
+from .compile_arguments import Arguments, entries_of, is_changed, names_of, rebuilt
+from .compile_backward import gradients_of_run
+from .compile_changes import add_changes
 from .compile_effects import Effects, Recipe, recipe_of
-from .compile_guards import Guards
-from .compile_reach import Place, Reach, read
+from .compile_guards import Guards, same_array
+from .compile_reach import Entry, Reach, read
 from .compile_tracer import LiveTracer
 from .mode import mode
 from .module import Module
 from .script.callees import scripted
-from .tape import Leaf, TapeNode
-from .tape import grad as gradients_of
+from .tape import Leaf
 from .tensor_base import TensorBase, wrap
 
 __all__ = ["Captured", "Numbers", "capture"]
@@ -73,7 +75,7 @@ class Captured:
     guards: Guards
     leaves: list[int | None]
     gradients: list[int]
-    numbers: list[Place]
+    numbers: list[Entry]
     state: dict[str, int]
     result: Recipe
     effects: Effects
@@ -163,7 +165,7 @@ class _Capture:
         self.tracer.name_modules(_module_paths(reach))
         self.tracer.set_hints(hints)
         self.guards = Guards()
-        self.number_places: list[Place] = []
+        self.number_places: list[Entry] = []
         self.stand_ins: dict[int, Any] = {}  # by id of the caller's tensor, what the function is given
         self.leaf_of: dict[int, int] = {}  # by id of what the function is given, which argument it is
         self.leaves: list[int | None] = []
@@ -201,8 +203,10 @@ class _Capture:
     def _watch(self) -> None:
         for place in self.reach.places:
             self.guards.watch(place, self.numbers)
-        for path, owner, count in self.reach.sizes:
-            self.guards.size(path, owner, count)
+        for path, owner, count, ordered in self.reach.sizes:
+            self.guards.size(path, owner, count, ordered)
+        for path, table, key in self.reach.missing:
+            self.guards.absent(path, table, key)
 
     def _inputs(self) -> None:
         """What stands for the tensor arguments: themselves where the function knows them anyway, else inputs."""
@@ -235,9 +239,25 @@ class _Capture:
                 place.owner[place.key] = number
 
     def _call(self) -> Any:
-        args = rebuilt(tuple(self.given.args), lambda leaf: self.stand_ins[id(leaf)])
-        kwargs = rebuilt(dict(self.given.kwargs), lambda leaf: self.stand_ins[id(leaf)])
-        return (scripted(self.func) if self.script else self.func)(*args, **kwargs)
+        containers: list[Any] = []
+        args = rebuilt(tuple(self.given.args), lambda leaf: self.stand_ins[id(leaf)], containers.append)
+        kwargs = rebuilt(dict(self.given.kwargs), lambda leaf: self.stand_ins[id(leaf)], containers.append)
+        before = [entries_of(container) for container in containers]
+        arrays = [(place, place.value.copy()) for place in self.reach.places if isinstance(place.value, np.ndarray)]
+        try:
+            result = (scripted(self.func) if self.script else self.func)(*args, **kwargs)
+        finally:
+            changed_arrays = _put_back(arrays)
+        changed = [x for x, entries in zip(containers, before, strict=True) if is_changed(x, entries)]
+        if changed or changed_arrays:
+            what = changed_arrays or [f"a {type(changed[0]).__name__} among its arguments"]
+            raise CaptureError(
+                f"the function changes {what[0]} in place, which compiled calls would not do",
+                location=definition(self.func),
+                context=self.tracer.context,
+                advice="return what is new, or keep it in a tensor",
+            )
+        return result
 
     def _refuse_random(self, before: Any) -> None:
         if self.reach.drawn() != before:
@@ -279,11 +299,16 @@ class _Capture:
         for tensor, gradient in tracer.live.left():
             if id(tensor) in self.leaf_of or self.guards.slot_of(tensor) is not None:
                 where = place_of(tensor)
-                effects.gradients.append((where, recipe_of(gradient, _is_leaf, place_of, lambda x: False)))
-        self._changes(effects, place_of, known)
+                parts = (gradient.flag, gradient.value) if isinstance(gradient, Perhaps) else (True, gradient)
+                recipe = recipe_of(parts, _is_leaf, place_of, lambda x: False)
+                effects.gradients.append((where, _perhaps(recipe)))
+        add_changes(
+            self.reach, self.guards, effects, lambda x: recipe_of(x, _is_leaf, place_of, lambda y: id(y) in known),
+            tracer.context,
+        )  # fmt: skip
         plain = [i for i, x in enumerate(produced) if isinstance(x, Symbol)]
         with_grad = [isinstance(x, TensorBase) and x._node is not None for x in produced]
-        seeds, outputs, wanted = self._gradients(produced)
+        seeds, outputs, wanted = gradients_of_run(tracer, produced, self._origin)
         tracer.close([*produced, *outputs])
         self._guard_gradients()
         tracer.unknown = [(key, x) for key, x in tracer.unknown if self.guards.slot_of(x) is None]
@@ -295,6 +320,12 @@ class _Capture:
             {key: self._slot(tensor) for key, (tensor, _) in tracer.state.items()},
             answer, effects, len(produced), with_grad, plain, [x for _, x in self.reach.optimizers], seeds, wanted,
         )  # fmt: skip
+
+    def _origin(self, tensor: Any) -> tuple[str, int] | None:
+        """Where a call finds a tensor that the run was given or has found; None for one that it has made."""
+        if id(tensor) in self.leaf_of:
+            return "leaf", self.leaf_of[id(tensor)]
+        return ("slot", self._slot(tensor)) if id(tensor) in self.tracer._externals else None
 
     def _slot(self, tensor: Any) -> int:
         slot = self.guards.slot_of(tensor)
@@ -323,74 +354,31 @@ class _Capture:
                 raise CaptureError(
                     f"the function reads {self.tracer.label(tensor)}, which was computed outside of it and requires a "
                     "gradient",
+                    location=self._first_read(tensor),
                     context=self.tracer.context,
-                    advice="pass it as an argument, or detach() it",
+                    advice="pass it as an argument, detach() what stays for the next call, or call it under no_grad()",
                 )
+
+    def _first_read(self, tensor: Any) -> Location | None:
+        """The line that first reads a tensor from outside."""
+        value = self.tracer._externals[id(tensor)][2]
+        return next((use.node.location for use in value.uses if use.node.location is not None), None)
 
     def _guard_gradients(self) -> None:
         for tensor, gradient in self.tracer.live.depends.values():
-            if id(tensor) in self.tracer._externals:
+            if id(tensor) in self.tracer._externals or self.guards.slot_of(tensor) is not None:
                 self.guards.gradient(self.tracer.label(tensor), self._slot(tensor), gradient)
+        for tensor in self.tracer.live.touched():
+            if id(tensor) not in self.leaf_of and isinstance(tensor._node, Leaf):
+                self._guard_hooks(f"the hooks of {self.tracer.label(tensor)}", tensor._node.hooks)
 
-    def _changes(self, effects: Effects, place_of: Any, known: set[int]) -> None:
-        """What the run has put at places that outlive it."""
-
-        def keep(x: Any) -> bool:
-            return id(x) in known
-
-        for path, table, before in self.reach.changes():
-            try:
-                if isinstance(table, CellType):
-                    now = read(Place(path, table, None, None))
-                    effects.entries.append((table, None, recipe_of(now, _is_leaf, place_of, keep)))
-                elif isinstance(table, list):
-                    effects.lists.append((table, recipe_of(list(table), _is_leaf, place_of, keep)))
-                else:
-                    for key in [key for key in before if key not in table]:
-                        effects.deleted.append((table, key))
-                    for key, value in table.items():
-                        if key in before and before[key] is value:
-                            continue
-                        if key not in before:
-                            self.guards.absent(f"{path}.{key}".lstrip("."), table, key)
-                        effects.entries.append((table, key, recipe_of(value, _is_leaf, place_of, keep)))
-            except IngotError as error:
-                raise CaptureError(
-                    f"the function changes {path or 'an object'} in a way that a compiled call cannot repeat",
-                    found=error.what,
-                    context=self.tracer.context,
-                    advice="change it outside of the compiled function, or keep it in a tensor",
-                ) from None
-
-    # ------------------------------------------------------------------------------------------------ gradients
-
-    def _gradients(self, produced: list[Any]) -> tuple[list[int], list[Any], list[tuple[str, int]]]:
-        """The gradients of what the run was given, from those of its results, as far as a tape is left."""
-        seeds = [i for i, x in enumerate(produced) if isinstance(x, TensorBase) and x._node is not None]
-        seeds = [i for i in seeds if not _is_spent(produced[i]._node)]
-        if not seeds:
-            return [], [], []
-        leaves = _leaves_of([produced[i]._node for i in seeds])
-        wanted, tensors = [], []
-        for leaf in leaves:
-            tensor = leaf.tensor
-            if id(tensor) in self.leaf_of:
-                wanted.append(("leaf", self.leaf_of[id(tensor)]))
-                tensors.append(tensor)
-            elif id(tensor) in self.tracer._externals:
-                wanted.append(("slot", self._slot(tensor)))
-                tensors.append(tensor)
-        if not tensors:
-            return [], [], []
-        cotangents = []
-        for i in seeds:
-            value = self.tracer.value_of(produced[i])
-            array = np.ones_like(produced[i]._array)
-            assert isinstance(value.type, TensorType)
-            cotangents.append(self.tracer.add_input(f"gradient_{i}", array, value.type.sizes))
-        found = gradients_of([produced[i] for i in seeds], tensors, cotangents, retain_graph=True, allow_unused=True)
-        kept = [(place, g) for place, g in zip(wanted, found, strict=True) if g is not None]
-        return seeds, [g for _, g in kept], [place for place, _ in kept]
+    def _guard_hooks(self, path: str, hooks: dict[int, Any]) -> None:
+        """Hooks on a gradient, which run where it arrives."""
+        self.guards.size(path, hooks, len(hooks), False)
+        for entries in hooks.values():
+            self.guards.size(path, entries, len(entries), True)
+            for number, entry in entries.items():
+                self.guards.watch(Entry(path, entries, number, entry))
 
     # ------------------------------------------------------------------------------- tensors of no known place
 
@@ -426,12 +414,28 @@ class _Capture:
             del found.state[key]
 
 
+def _perhaps(parts: Recipe) -> Recipe:
+    """The gradient of (whether it is there, what it is)."""
+
+    def gradient(made: Sequence[Any], leaves: Sequence[Any], slots: Sequence[Any]) -> Any:
+        found = parts(made, leaves, slots)
+        return found[1] if found[0] else None
+
+    return gradient
+
+
 def _is_leaf(value: Any) -> bool:
     """Whether a part of a result is a tensor or a run-time number."""
     refuse_undefined(value)
-    if isinstance(value, str) and mode.tracer is not None:
-        mode.tracer.refuse_text(value)
     return isinstance(value, (TensorBase, SymInt, Symbol))
+
+
+def _put_back(arrays: Sequence[tuple[Entry, np.ndarray]]) -> list[str]:
+    """Give NumPy arrays their elements back; the paths of those that had others."""
+    changed = [(place, before) for place, before in arrays if not same_array(place.value, before)]
+    for place, before in changed:
+        place.value[...] = before
+    return [f"the NumPy array {place.path}" for place, _ in changed]
 
 
 def _module_paths(reach: Reach) -> dict[int, str]:
@@ -441,32 +445,3 @@ def _module_paths(reach: Reach) -> dict[int, str]:
 def _identifier(path: str) -> str:
     text = "".join(c if c.isalnum() else "_" for c in path).strip("_")
     return text if text[:1].isalpha() else f"x_{text}"
-
-
-def _is_spent(node: Any) -> bool:
-    """Whether a walk back from a node would find a tape that was freed."""
-    seen: set[int] = set()
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, Leaf) or id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, TapeNode) and node.saved is None:
-            return True
-        waiting.extend(parent for parent, _ in node.parents)
-    return False
-
-
-def _leaves_of(nodes: Sequence[Any]) -> list[Leaf]:
-    """The leaves that a walk back from some nodes ends at."""
-    seen: dict[int, Any] = {}
-    waiting = list(nodes)
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen[id(node)] = node
-        if not isinstance(node, Leaf):
-            waiting.extend(parent for parent, _ in node.parents)
-    return [node for node in seen.values() if isinstance(node, Leaf)]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import CellType
 from typing import Any
 
 from ..ir.errors import ArgumentError
+from .capture.places import Place
 from .compile_reach import PLAIN
 
 __all__ = ["Effects", "Recipe", "recipe_of"]
@@ -81,34 +81,31 @@ class Effects:
     """What a call changes besides the memory of tensors.
 
     Attributes:
-        entries: (table or cell, key, recipe) of what is put there.
-        lists: lists whose contents are another, with their recipes.
-        deleted: (table, key) of what is taken away.
+        entries: (place, key, recipe) of what is put there.
+        contents: lists, deques and sets whose contents are others, with their recipes.
+        deleted: (place, key) of what is taken away.
         gradients: ((kind, number) of a tensor, recipe of its gradient).
         written: the slots of the tensors whose memory the graph writes.
     """
 
-    entries: list[tuple[Any, Any, Recipe]] = field(default_factory=list)
-    lists: list[tuple[list[Any], Recipe]] = field(default_factory=list)
-    deleted: list[tuple[Any, Any]] = field(default_factory=list)
+    entries: list[tuple[Place, Any, Recipe]] = field(default_factory=list)
+    contents: list[tuple[Place, Recipe]] = field(default_factory=list)
+    deleted: list[tuple[Place, Any]] = field(default_factory=list)
     gradients: list[tuple[tuple[str, int], Recipe]] = field(default_factory=list)
     written: list[int] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.entries or self.lists or self.deleted or self.gradients)
+        return bool(self.entries or self.contents or self.deleted or self.gradients)
 
     def apply(self, made: Sequence[Any], leaves: Sequence[Any], slots: Sequence[Any]) -> None:
         """Do it all."""
         for (kind, number), recipe in self.gradients:
             (leaves if kind == "leaf" else slots)[number]._grad = recipe(made, leaves, slots)
-        changed = [(table, key, recipe(made, leaves, slots)) for table, key, recipe in self.entries]
-        contents = [(table, recipe(made, leaves, slots)) for table, recipe in self.lists]
-        for table, key in self.deleted:
-            del table[key]
-        for table, key, value in changed:
-            if isinstance(table, CellType):
-                table.cell_contents = value
-            else:
-                table[key] = value
-        for items, value in contents:
-            items[:] = value
+        changed = [(place, key, recipe(made, leaves, slots)) for place, key, recipe in self.entries]
+        contents = [(place, recipe(made, leaves, slots)) for place, recipe in self.contents]
+        for place, key in self.deleted:
+            place.remove(key)
+        for place, key, value in changed:
+            place.put(key, value)
+        for place, items in contents:
+            place.fill(items)

@@ -50,7 +50,7 @@ def cut(graph: Graph, results: int, seeds: int) -> Cut:
         results: how many of its first outputs are results; the others are gradients.
         seeds: how many of its last inputs are the gradients of results.
     """
-    run_pipeline(graph, "fold,canonicalize{inference=true},share,cse,dce")
+    run_pipeline(graph, "drop_user_gradients,fold,canonicalize{inference=true},share,cse,dce")
     inputs, outputs, updates = list(graph.inputs), list(graph.outputs), graph.updates
     given = inputs[: len(inputs) - seeds]
     late = _dependent(graph, inputs[len(given) :])

@@ -15,10 +15,10 @@ from typing import Any, Final
 import numpy as np
 
 from ..ir.dtypes import get_default_dtype
-from .compile_reach import CONTENTS, MISSING, PLAIN, Place, read
+from .compile_reach import CONTENTS, MISSING, PLAIN, Entry, read
 from .tensor_base import TensorBase
 
-__all__ = ["Guards", "Slot", "same_value"]
+__all__ = ["Guards", "Slot", "same_array", "same_value"]
 
 
 class Slot(int):
@@ -64,13 +64,14 @@ class Guard:
 
     Attributes:
         kind: "value", "number" (any float will do), "contents", "array", "members", "tensor", "same", "object", "size",
-            "absent" or "gradient".
-        expected: what the place must hold: a value, an object, a number of entries, or the slot of a tensor.
+            "keys", "absent" or "gradient".
+        expected: what the place must hold: a value, an object, a number of entries, keys in their order, or the slot of
+            a tensor.
     """
 
     kind: str
     path: str
-    place: Place
+    place: Entry
     expected: Any
     tensor: int = -1  # the slot of the tensor that it fetches
     facts: Any = None  # of a tensor: dtype, sizes, whether it requires a gradient
@@ -90,7 +91,7 @@ class Guards:
         """The slot that a tensor found at capture is fetched into."""
         return self._slot_of.get(id(tensor))
 
-    def watch(self, place: Place, numbers: frozenset[tuple[int, Any]] = frozenset()) -> None:
+    def watch(self, place: Entry, numbers: frozenset[tuple[int, Any]] = frozenset()) -> None:
         """Guard a place by what it held at capture.
 
         Args:
@@ -112,19 +113,22 @@ class Guards:
         elif not isinstance(value, type(np)):
             self._add("object", place, value)
 
-    def size(self, path: str, owner: Any, count: int) -> None:
-        """Guard the number of entries of a container."""
-        self._add("size", Place(path, owner, None, count), count)
+    def size(self, path: str, owner: Any, count: int, ordered: bool) -> None:
+        """Guard the number of entries of a container; where their order counts as well, a dict's keys."""
+        if ordered and isinstance(owner, dict) and count > 1:  # what a single entry is has a guard of its own
+            self._add("keys", Entry(path, owner, None, None), list(owner))
+        else:
+            self._add("size", Entry(path, owner, None, count), count)
 
     def absent(self, path: str, owner: Any, key: Any) -> None:
         """Guard that a table has no such entry."""
-        self._add("absent", Place(path, owner, key, MISSING), MISSING)
+        self._add("absent", Entry(path, owner, key, MISSING), MISSING)
 
     def keep(self, path: str, tensor: Any) -> int:
         """Fetch a tensor that hangs on no known place."""
         found = self.slot_of(tensor)
         if found is None:
-            self._tensor(Place(path, [tensor], 0, tensor), tensor)
+            self._tensor(Entry(path, [tensor], 0, tensor), tensor)
             found = self._slot_of[id(tensor)]
         return found
 
@@ -151,28 +155,28 @@ class Guards:
 
     def gradient(self, path: str, slot: int, gradient: Any) -> None:
         """Guard what a fetched tensor's `.grad` is: None, or a tensor, which is fetched."""
-        place = Place(f"{path}.grad", Slot(slot), "_grad", gradient)
+        place = Entry(f"{path}.grad", Slot(slot), "_grad", gradient)
         if gradient is None:
             self._add("value", place, None)
         else:
             self._tensor(place, gradient)
 
-    def _add(self, kind: str, place: Place, expected: Any, **more: Any) -> None:
+    def _add(self, kind: str, place: Entry, expected: Any, **more: Any) -> None:
         self.guards.append(Guard(kind, place.path, place, expected, **more))
 
-    def _tensor(self, place: Place, tensor: Any) -> None:
+    def _tensor(self, place: Entry, tensor: Any) -> None:
         known = self._slot_of.get(id(tensor))
         if known is not None:
             self._add("same", place, known)
             return
         if tensor._base is not None:
-            base = Place(f"{place.path}.base", [tensor._base], 0, tensor._base)
+            base = Entry(f"{place.path}.base", tensor, "_base", tensor._base)
             self._add("object", place, tensor)
             self._tensor(base, tensor._base)
         self._slot_of[id(tensor)] = self.slots
         facts = (tensor._array.dtype, tensor._array.shape, tensor._node is not None)
         # The tensor itself is not kept: what the place holds later counts.
-        where = Place(place.path, place.owner, place.key, None)
+        where = Entry(place.path, place.owner, place.key, None)
         self._add("tensor", where, None, tensor=self.slots, facts=facts)
         self.slots += 1
 
@@ -205,8 +209,10 @@ class Guards:
 def _failure(guard: Guard, tensors: dict[int, Any]) -> str | None:
     place, path = guard.place, guard.path
     if guard.kind == "size":
-        now = len(place.owner)
-        return None if now == guard.expected else f"{path} had {guard.expected} entries, now {now}"
+        return _size_failure(path, guard.expected, len(place.owner))
+    if guard.kind == "keys":
+        same = list(place.owner) == guard.expected
+        return None if same else _keys_failure(path, guard.expected, list(place.owner))
     if guard.kind == "contents":
         same = same_items(place.owner, guard.expected)
         return None if same else f"{path} was {_short(list(guard.expected))}, is now {_short(place.owner)}"
@@ -231,6 +237,17 @@ def _failure(guard: Guard, tensors: dict[int, Any]) -> str | None:
     if guard.kind == "object" and type(now) is type(guard.expected):
         return f"{path} is another {type(now).__name__} now"
     return f"{path} was {_short(guard.expected)}, is now {_short(now)}"
+
+
+def _size_failure(path: str, before: int, now: int) -> str | None:
+    return None if now == before else f"{path} had {before} entries, now {now}"
+
+
+def _keys_failure(path: str, before: list[Any], now: list[Any]) -> str:
+    other_order = f"{path} has its entries in another order now"
+    return _size_failure(path, len(before), len(now)) or (
+        other_order if all(key in before for key in now) else f"{path} has other entries now"
+    )
 
 
 def _tensor_failure(path: str, facts: Any, now: Any) -> str | None:
@@ -276,7 +293,7 @@ class _Writer:
             self.constants[name] = value
         return name
 
-    def read(self, place: Place) -> str:
+    def read(self, place: Entry) -> str:
         if isinstance(place.owner, Slot):
             return f"t{place.owner:d}._grad"
         owner = self.constant(place.owner)
@@ -316,10 +333,15 @@ class _Writer:
         self.refuse_if(f"{self.read(guard.place)} is not {self.constant(guard.expected)}")
 
     def _size(self, guard: Guard) -> None:
-        self.refuse_if(f"len({self.constant(guard.place.owner)}) != {guard.expected}")
+        owner = self.constant(guard.place.owner)
+        self.refuse_if(f"len({owner}) != {guard.expected}" if guard.expected else owner)
+
+    def _keys(self, guard: Guard) -> None:
+        self.refuse_if(f"[*{self.constant(guard.place.owner)}] != {self.constant(guard.expected)}")
 
     def _absent(self, guard: Guard) -> None:
-        self.refuse_if(f"{self.constant(guard.place.key)} in {self.constant(guard.place.owner)}")
+        key, owner = self.constant(guard.place.key), self.constant(guard.place.owner)
+        self.refuse_if(f"hasattr({owner}, {key})" if guard.place.by_attribute else f"{key} in {owner}")
 
     def _same(self, guard: Guard) -> None:
         self.refuse_if(f"{self.read(guard.place)} is not t{guard.expected}")

@@ -1,11 +1,12 @@
-"""What a function reaches: every place outside of it that its code may read, found before it is captured.
+"""What a function reads: every entry outside of it that its code may read, found before it is captured.
 
 What lives here: `Reach`, the walk from a function through the globals and closures that its code names, the objects
-and modules behind them, and the functions that those call in turn. It gives places: an entry of a table, a list or an
-enclosing variable, with its path. What a place must still hold for a variant to be served is `compile_guards`' subject.
+and modules behind them, and the functions that those call in turn. It gives entries: of a table, a list, an enclosing
+variable, each with its path. What an entry must still hold for a variant to be served is `compile_guards`' subject.
 
-Attributes are followed where the code that was found names them; code that looks attributes up by computed names
-(`getattr`, `vars`) makes all of them count.
+`capture.reachable` walks through all that code could change; here, where each entry costs every call a comparison, an
+attribute counts if the code that was found names it. Code that looks attributes up by computed names (`getattr`,
+`vars`), or catches an AttributeError, makes all of them count.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from __future__ import annotations
 import dis
 import functools
 import random
+import re
+import sys
 import types
+import weakref
 from collections import deque
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CellType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
@@ -24,40 +28,34 @@ from typing import Any, Final
 import numpy as np
 
 from ..ir.errors import CaptureError
+from ..ir.locations import Location, resolve
+from .capture.code_names import named
+from .capture.places import MISSING, MODULE_TABLES, Place, slots_of
+from .capture.reachable import DESCRIPTORS, SOURCES
 from .capture.watching import is_users
 from .module import Module
 from .random import Generator
 from .tensor_base import TensorBase
 
-__all__ = ["CONTENTS", "MISSING", "PLAIN", "Place", "Reach", "read"]
+__all__ = ["CONTENTS", "MISSING", "PLAIN", "Entry", "Reach", "read"]
 
 PLAIN: Final = (bool, int, float, complex, str, bytes, type(None))
+CONTENTS: Final = object()  # the key of an entry that is all of a list of numbers and strings
 
 _MOST_PLACES: Final = 200_000
-_REFLECTION: Final = frozenset(
-    ("getattr", "hasattr", "setattr", "vars", "__dict__", "locals", "eval", "exec", "attrgetter")
-)
+_ALL_GLOBALS: Final = frozenset(("globals", "eval", "exec"))  # what reads globals by computed names
 _SPECIAL: Final = frozenset(
     ("forward", "__call__", "__getitem__", "__len__", "__iter__", "__next__", "__contains__", "__enter__", "__exit__",
      "__getattr__", "__bool__", "__eq__", "__add__", "__mul__", "__sub__", "__truediv__", "__matmul__")
 )  # fmt: skip
 _NOT_WRITTEN: Final = "@"  # names that pytest puts into functions whose assertions it rewrites
 _NOT_FOLLOWED: Final = ("numpy", "ingot", "builtins")
-
-
-class Missing:
-    """What a place holds that does not exist."""
-
-    def __repr__(self) -> str:
-        return "nothing"
-
-
-MISSING: Final = Missing()
-CONTENTS: Final = Missing()  # the key of a place that is all of a list of numbers and strings
+_MADE: Final = frozenset(("__init__", "__new__", "__post_init__"))  # what runs where code calls a class
+_LEADS_NOWHERE: Final = (bool, int, float, complex, str, bytes, type(None), np.generic, np.ufunc, CodeType)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class Entry:
     """An entry of a table or list, an attribute, or an enclosing variable.
 
     Attributes:
@@ -74,10 +72,10 @@ class Place:
 
     @property
     def by_attribute(self) -> bool:
-        return not isinstance(self.owner, (dict, list, tuple, MappingProxyType, CellType))
+        return not isinstance(self.owner, (list, tuple, deque, CellType, Mapping))
 
 
-def read(place: Place) -> Any:
+def read(place: Entry) -> Any:
     """What a place holds now; `MISSING` where there is nothing."""
     try:
         if isinstance(place.owner, CellType):
@@ -87,33 +85,8 @@ def read(place: Place) -> Any:
         return MISSING
 
 
-class _Assigned(MutableMapping[str, Any]):
-    """The globals of a module that a function assigns, as a table of their own."""
-
-    def __init__(self, space: dict[str, Any], names: frozenset[str]) -> None:
-        self._space = space
-        self._names = names
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._names:
-            raise KeyError(name)
-        return self._space[name]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self._space[name] = value
-
-    def __delitem__(self, name: str) -> None:
-        del self._space[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter([name for name in sorted(self._names) if name in self._space])
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-
 class Reach:
-    """Every place that a function may read, the objects that hold them, and what those held.
+    """Every entry that a function may read, the objects that hold them, and what those held.
 
     Args:
         func: the function, module, bound method or callable object.
@@ -121,10 +94,12 @@ class Reach:
 
     Attributes:
         places: in the order in which they were found.
-        tables: the owners of places that a run can change, each with its path and a copy.
+        tables: what a run can change, each with what it held.
         optimizers: the optimizers, each with its path.
         sources: sources of random numbers that are not Ingot's.
-        sizes: (path, owner, number of entries) of the containers whose number of entries counts.
+        sizes: (path, owner, number of entries, whether their order counts) of the containers whose entries count.
+        missing: (path, table, key) of what a table does not hold, and would be found before what the code finds now:
+            an object's own attribute before its class's.
 
     Raises:
         CaptureError: when there is no end to it.
@@ -135,17 +110,21 @@ class Reach:
         self.given = given
         self.names: set[str] = set(_SPECIAL)
         self.everything = False
+        self._class_tables: dict[type, Mapping[str, Any]] = {}  # one for each, for places are known by their owners
         before = -1
         while before != len(self.names) + self.everything:  # names found on the way may lead further
             before = len(self.names) + self.everything
             self._walk()
 
     def _walk(self) -> None:
-        self.places: list[Place] = []
-        self.tables: list[tuple[str, Any, Any]] = []
+        self.places: list[Entry] = []
+        self.tables: list[tuple[Place, dict[Any, Any]]] = []
         self.optimizers: list[tuple[str, Any]] = []
         self.sources: list[tuple[str, Any]] = []
-        self.sizes: list[tuple[str, Any, int]] = []
+        self.sizes: list[tuple[str, Any, int, bool]] = []
+        self.missing: list[tuple[str, Any, Any]] = []
+        self._codes: list[CodeType] = []
+        self._classes: dict[type, tuple[frozenset[str], frozenset[str]]] = {}
         self._seen: set[int] = set()
         self._entries: set[tuple[int, Any]] = set()
         self._queue: deque[tuple[str, Any]] = deque()
@@ -174,38 +153,52 @@ class Reach:
             self._callable(path, func.func)
             for i, value in enumerate(func.args):
                 self._queue.append((f"args[{i}]", value))
-            self._queue.extend((key, value) for key, value in func.keywords.items())
+            self._entries_of(path, func.keywords, {key: key for key in func.keywords})
         elif isinstance(func, MethodType):
             self._queue.append((path, func.__self__))
             self._callable(path, func.__func__)
         elif isinstance(func, FunctionType):
             self._function(func)
+        else:
+            self._queue.append((path, func))
 
     def _function(self, func: FunctionType) -> None:
         if id(func) in self._seen:
             return
         self._seen.add(id(func))
         code = func.__code__
-        attributes, names, reflects = _named(code)
+        found = named(code)
+        self.names |= found.attributes
         if not is_users(code.co_filename):
-            self.names |= attributes
             return
-        self.names |= attributes
-        self.everything |= reflects
+        self._codes.append(code)
+        self.everything |= found.reflects or "AttributeError" in found.globals
         for name, cell in zip(code.co_freevars, func.__closure__ or (), strict=True):
             self._note(name, cell, None)
-        self._names_of(func.__globals__, names)
+        space = func.__globals__
+        self._names_of(space, found.globals if _ALL_GLOBALS.isdisjoint(found.globals) else frozenset(space))
+        self._imports(space, found.globals)
         if assigned := _assigned_globals(code):
-            table = _Assigned(func.__globals__, assigned)
-            self.tables.append(("", table, dict(table)))
-        for key, value in (func.__kwdefaults__ or {}).items():
-            self._queue.append((key, value))
-        for value in func.__defaults__ or ():
-            self._queue.append(("", value))
+            self._holds("", space, sorted(assigned))
+        self._note(f"{func.__name__}.__code__", func, "__code__")
+        for key in ("__defaults__", "__kwdefaults__"):
+            if getattr(func, key):
+                self._note(f"{func.__name__}.{key}", func, key)
+        if func.__dict__:
+            self._entries_of(func.__name__, func.__dict__, {key: f"{func.__name__}.{key}" for key in func.__dict__})
+
+    def _imports(self, space: dict[str, Any], names: frozenset[str]) -> None:
+        """The modules that code imports where it runs."""
+        package = space.get("__package__")
+        for name in names:
+            if name not in space:
+                for full in (name, name.partition(".")[0], f"{package}.{name}"):
+                    if isinstance(module := sys.modules.get(full), ModuleType):
+                        self._queue.append((full, module))
 
     def _names_of(self, space: dict[str, Any], names: frozenset[str]) -> None:
         for name in names:
-            if name in space and not name.startswith(_NOT_WRITTEN):
+            if name in space and not name.startswith((_NOT_WRITTEN, "__")):
                 self._note(name, space, name)
 
     # ------------------------------------------------------------------------------------------------ objects
@@ -215,36 +208,30 @@ class Reach:
         if (id(owner), key) in self._entries:
             return
         self._entries.add((id(owner), key))
-        place = Place(path, owner, key, None)
+        place = Entry(path, owner, key, None)
         value = read(place)
         if value is MISSING:
             return
-        self.places.append(Place(path, owner, key, value))
+        self.places.append(Entry(path, owner, key, value))
         if not isinstance(value, PLAIN):
             self._queue.append((path, value))
         if isinstance(owner, CellType):
-            self.tables.append((path, owner, value))
+            self._holds(path, owner)
+
+    def _holds(self, path: str, owner: Any, names: Iterable[str] | None = None) -> None:
+        """Something that a run can change."""
+        place = Place(path, owner, names)
+        self.tables.append((place, place.read()))
 
     def _visit(self, path: str, value: Any) -> None:
-        if isinstance(value, (*PLAIN, TensorBase, np.generic, type, types.BuiltinFunctionType, np.ufunc)):
-            if isinstance(value, type) and not _is_ours(value.__module__):
-                self._class(path or value.__name__, value)
-            return
-        if id(value) in self._seen:
+        if isinstance(value, _LEADS_NOWHERE) or id(value) in self._seen:
             return
         if isinstance(value, (FunctionType, MethodType, functools.partial)):
             return self._callable(path, value)
         self._seen.add(id(value))
-        if isinstance(value, ModuleType):
-            self._module_object(path, value)
-        elif isinstance(value, Generator):
-            self._note(path, vars(value), "_key")
-        elif isinstance(value, (list, tuple)):
-            self._sequence(path, value)
-        elif isinstance(value, dict):
-            self._dict(path, value)
-        elif isinstance(value, Module):
-            self._module(path, value)
+        way = next((way for kinds, way in self._ways() if isinstance(value, kinds)), None)
+        if way is not None:
+            way(path, value)
         elif hasattr(type(value), "named_state") and hasattr(value, "param_groups"):
             self._optimizer(path, value)
         elif hasattr(type(value), "__ingot_original__"):
@@ -252,22 +239,72 @@ class Reach:
         else:
             self._object(path, value)
 
+    def _ways(self) -> tuple[tuple[Any, Any], ...]:
+        """What is done with objects of some classes."""
+        return (
+            (TensorBase, self._tensor),
+            (Module, self._module),
+            ((list, tuple, deque), self._sequence),
+            (MappingProxyType, lambda path, value: self._entries_of(path, value, _keyed(path, value))),
+            (dict, lambda path, value: self._entries_of(path, value, _keyed(path, value))),
+            (ModuleType, self._module_object),
+            (type, self._named_class),
+            ((set, frozenset), self._set),
+            (tuple(DESCRIPTORS), self._descriptor),
+            (weakref.ref, lambda path, value: self._queue.append((f"{path}()", value()))),
+            ((types.BuiltinFunctionType, types.MethodWrapperType), self._builtin),
+            (Generator, lambda path, value: self._note(path, vars(value), "_key")),
+        )
+
+    def _tensor(self, path: str, tensor: Any) -> None:
+        """What the user has put on a tensor: attributes, and hooks on its gradient."""
+        for hooks in getattr(tensor._node, "hooks", {}).values():
+            self._queue.extend((path, hook) for hook, _ in hooks.values())
+        own = vars(tensor)
+        given = frozenset(key for key in own if not key.startswith("_"))
+        for key in given:
+            self._note(f"{path}.{key}", own, key)
+        if given:
+            self._holds(path, own, sorted(given))
+
     def _sequence(self, path: str, value: Any) -> None:
-        if isinstance(value, list):
-            self.tables.append((path, value, list(value)))
-            self.sizes.append((path, value, len(value)))
+        if not isinstance(value, tuple):
+            self._holds(path, value)
+            self.sizes.append((path, value, len(value), True))
             if all(isinstance(item, PLAIN) for item in value):
-                self.places.append(Place(path, value, CONTENTS, tuple(value)))
+                self.places.append(Entry(path, value, CONTENTS, tuple(value)))
                 return
         for i, item in enumerate(value):
-            if isinstance(value, list) or not isinstance(item, PLAIN):  # a plain tuple is watched as a whole
+            if not isinstance(value, tuple) or not isinstance(item, PLAIN):  # a plain tuple is watched as a whole
                 self._note(f"{path}[{i}]", value, i)
 
-    def _dict(self, path: str, value: dict[Any, Any]) -> None:
-        self.tables.append((path, value, dict(value)))
-        self.sizes.append((path, value, len(value)))
-        for key in list(value):
-            self._note(f"{path}[{key!r}]", value, key)
+    def _set(self, path: str, value: Any) -> None:
+        """A set is watched as a whole."""
+        if isinstance(value, set):
+            self._holds(path, value)
+        self._queue.extend((path, item) for item in value)
+
+    def _entries_of(self, path: str, value: Any, names: Mapping[Any, str]) -> None:
+        """What a dict, or a view of one, holds.
+
+        Args:
+            names: the paths of its entries, by their keys.
+        """
+        if not isinstance(value, MappingProxyType):
+            self._holds(path, value)
+        self.sizes.append((path, value, len(value), True))
+        for key, name in names.items():
+            self._note(name, value, key)
+
+    def _descriptor(self, path: str, value: Any) -> None:
+        for kind, parts in DESCRIPTORS.items():
+            if isinstance(value, kind):
+                self._queue.extend((path, getattr(value, part)) for part in parts)
+
+    def _builtin(self, path: str, value: Any) -> None:
+        """A method of an object of Python's: `append` of a list."""
+        if not isinstance(value.__self__, ModuleType):
+            self._queue.append((path, value.__self__))
 
     def _module_object(self, path: str, value: ModuleType) -> None:
         if value.__name__.partition(".")[0] not in _NOT_FOLLOWED:
@@ -278,68 +315,115 @@ class Reach:
     def _module(self, path: str, module: Module) -> None:
         table = vars(module)
         self._table(path, table, type(module))
-        for name in ("_parameters", "_buffers", "_modules"):
+        for name in MODULE_TABLES:
             entries = table.get(name, {})
             if id(entries) in self._seen:
                 continue
             self._seen.add(id(entries))
-            self.tables.append((path, entries, dict(entries)))
-            self.sizes.append((f"{path}.{name}", entries, len(entries)))
+            self._holds(path, entries)
+            self.sizes.append((f"{path}.{name}", entries, len(entries), name == "_modules"))
             for key in entries:
                 self._note(_join(path, key), entries, key)
         for name in ("_pre_hooks", "_hooks"):
             hooks = table.get(name)
             if hooks is not None:
-                self.sizes.append((f"the hooks of {path or 'the module'}", hooks, len(hooks)))
-                for hook, _ in hooks.values():
-                    self._queue.append((path, hook))
+                words = f"the hooks of {path or 'the module'}"
+                self.sizes.append((words, hooks, len(hooks), True))
+                for number in hooks:
+                    self._note(words, hooks, number)
 
     def _table(self, path: str, table: dict[str, Any], cls: type) -> None:
         """The attributes of an object that the code names."""
         self._seen.add(id(table))
-        self.tables.append((path, table, dict(table)))
+        self._holds(path, table)
         if self.everything:
-            self.sizes.append((path or "the object", table, len(table)))
-        wanted = self.names | self._class(path, cls)
+            self.sizes.append((path or "the object", table, len(table), False))
+        more, shadowed = self._class(cls)
+        wanted = self.names | more
         for key in list(table):
-            if key in ("_parameters", "_buffers", "_modules", "_pre_hooks", "_hooks", "_non_persistent"):
+            if key in MODULE_TABLES or key in ("_pre_hooks", "_hooks", "_non_persistent"):
                 continue
             if self.everything or key in wanted:
                 self._note(_join(path, key), table, key)
+        self.missing += [(_join(path, key), table, key) for key in shadowed if key not in table]
 
-    def _class(self, path: str, cls: type) -> frozenset[str]:
-        """What a class's methods name; their globals and the class's own attributes are noted on the way."""
-        found: frozenset[str] = frozenset()
+    def _named_class(self, path: str, cls: type) -> None:
+        """A class that code names, and may make objects of."""
+        if not _is_ours(cls.__module__):
+            self._class(cls)
+            for base in cls.__mro__:
+                if not _is_ours(base.__module__) and not issubclass(base, Module):
+                    own = self._class_table(base)
+                    for key in _MADE & own.keys():
+                        self._note(f"{base.__name__}.{key}", own, key)
+
+    def _class(self, cls: type) -> tuple[frozenset[str], frozenset[str]]:
+        """What the methods of Ingot's classes name, and what attributes an object finds in the class; those of the
+        user's classes, and what these methods read, are noted on the way."""
+        if cls in self._classes:
+            return self._classes[cls]
+        self._classes[cls] = frozenset(), frozenset()  # of a class that its own methods name
+        more: frozenset[str] = frozenset()
+        shadowed: set[str] = set()
+        above: list[Mapping[str, Any]] = []  # what is looked at before
         for base in cls.__mro__:
-            if _is_ours(base.__module__):
-                if base is not object and base.__module__ != "builtins":
-                    found |= _attributes_of_class(base)
+            if base is object or base.__module__ == "builtins":
                 continue
-            for key, value in vars(base).items():
-                function = _function_of(value)
-                if key not in self.names and not self.everything:
-                    continue
-                if function is not None:
-                    self._function(function)
-                elif isinstance(value, (*PLAIN, TensorBase, list, dict, tuple)) and not key.startswith("__"):
-                    self._note(f"{base.__name__}.{key}", vars(base), key)
-        return found
+            own = self._class_table(base)
+            if _is_ours(base.__module__):
+                more |= _attributes_of_class(base)
+                keys = ["forward"] if issubclass(base, Module) and "forward" in own else []
+            else:
+                keys = [key for key in own if self._counts(key, own[key])]
+                self._holds(base.__name__, base)
+                if self.everything:
+                    self.sizes.append((base.__name__, own, len(own), False))
+            for key in keys:
+                self._note(f"{base.__name__}.{key}", own, key)
+                self.missing += [(f"{cls.__name__}.{key}", table, key) for table in above if key not in table]
+            shadowed.update(key for key in keys if not key.startswith("__"))
+            above.append(own)
+        self._classes[cls] = more, frozenset(shadowed)
+        return self._classes[cls]
+
+    def _counts(self, key: str, value: Any) -> bool:
+        """Whether the code may read an entry of a class of the user's."""
+        if key.startswith("__") and key.endswith("__"):  # operators and the like run without their names
+            return isinstance(value, FunctionType) and (key not in _MADE or key in self.names)
+        return self.everything or key in self.names
+
+    def _class_table(self, cls: type) -> Mapping[str, Any]:
+        return self._class_tables.setdefault(cls, vars(cls))
 
     def _object(self, path: str, value: Any) -> None:
-        sources = (random.Random, np.random.Generator, np.random.RandomState)
-        if isinstance(value, sources) and not isinstance(value, random.SystemRandom):  # that one has no state
+        if isinstance(value, SOURCES) and not isinstance(value, random.SystemRandom):  # that one has no state
             self.sources.append((path, value))
-        if isinstance(value, (types.MethodWrapperType, types.GeneratorType, set, frozenset, deque, np.ndarray)):
+        if isinstance(value, np.ndarray):
             return
+        if hasattr(type(value), "__next__") and type(value).__module__ in ("builtins", "itertools"):
+            raise CaptureError(
+                "the function reads from an iterator, with which compiled calls would not go on",
+                found=f"{path or 'an argument'}, a {type(value).__name__}",
+                location=self._line_of(path),
+                advice="take the next item outside of the compiled function, and pass it as an argument",
+            )
         if hasattr(value, "__dict__"):
             self._table(path, vars(value), type(value))
-        for cls in type(value).__mro__:
-            slots = cls.__dict__.get("__slots__", ())
-            if _is_ours(cls.__module__):
-                continue
-            for name in (slots,) if isinstance(slots, str) else slots:
-                if (name in self.names or self.everything) and hasattr(value, name):
-                    self._note(_join(path, name), value, name)
+            self._queue.append((path, vars(value).get("__wrapped__")))  # such as what functools.lru_cache was given
+        slots = tuple(name for name in slots_of(type(value)) if self.everything or name in self.names)
+        if slots and not _is_ours(type(value).__module__):
+            self._holds(path, value, slots)
+            for name in slots:
+                self._note(_join(path, name), value, name)
+
+    def _line_of(self, path: str) -> Location | None:
+        """A line that names the last part of a path."""
+        names = re.findall(r"[^\W\d]\w*", path)
+        for code in self._codes:
+            for instruction in dis.get_instructions(code):
+                if names and instruction.argval == names[-1]:
+                    return resolve((code, instruction.offset))
+        return None
 
     def _optimizer(self, path: str, optimizer: Any) -> None:
         self.optimizers.append((path, optimizer))
@@ -350,13 +434,22 @@ class Reach:
         for parameter in (p for group in optimizer.param_groups for p in group["params"]):
             if parameter in state:
                 entries = state[parameter]
-                self.places.append(Place(_join(path, "state"), state, parameter, entries))
+                self.places.append(Entry(_join(path, "state"), state, parameter, entries))
                 self._seen.add(id(entries))
-                self.tables.append((_join(path, "state"), entries, dict(entries)))
+                self._holds(_join(path, "state"), entries)
                 for key in entries:
                     self._note(f"{path}.state[...][{key!r}]", entries, key)
 
     # -------------------------------------------------------------------------------------------- after a run
+
+    def changed(self) -> Iterator[tuple[Place, dict[Any, Any]]]:
+        """The tables that hold something else than before, with what they held."""
+        return ((place, before) for place, before in self.tables if place.differs(before))
+
+    def restore(self) -> None:
+        """Give every table back what it held."""
+        for place, before in self.tables:
+            place.restore(before)
 
     def drawn(self) -> list[Any]:
         """The states of the sources of random numbers that are not Ingot's, Python's and NumPy's own among them."""
@@ -368,34 +461,14 @@ class Reach:
                 found.append(repr(source.getstate() if isinstance(source, random.Random) else source.get_state()))
         return found
 
-    def changes(self) -> Iterator[tuple[str, Any, Any]]:
-        """The tables that hold something else than before: (path, table, what it held)."""
-        for path, table, before in self.tables:
-            if isinstance(table, CellType):
-                now = read(Place(path, table, None, None))
-                if now is not before:
-                    yield path, table, before
-            elif isinstance(table, list):
-                if len(table) != len(before) or any(a is not b for a, b in zip(table, before, strict=True)):
-                    yield path, table, before
-            elif table.keys() != before.keys() or any(table[key] is not value for key, value in before.items()):
-                yield path, table, before
-
-    def restore(self) -> None:
-        """Give every table back what it held."""
-        for _, table, before in list(self.changes()):
-            if isinstance(table, CellType):
-                table.cell_contents = before
-            elif isinstance(table, list):
-                table[:] = before
-            else:
-                for key in [key for key in table if key not in before]:
-                    del table[key]
-                table.update(before)
-
 
 def _join(path: str, key: Any) -> str:
     return ".".join(part for part in (path, str(key)) if part)
+
+
+def _keyed(path: str, value: Mapping[Any, Any]) -> dict[Any, str]:
+    """The paths of a dict's entries."""
+    return {key: f"{path}[{key!r}]" for key in value}
 
 
 def _is_ours(module: str) -> bool:
@@ -408,27 +481,6 @@ def _function_of(value: Any) -> FunctionType | None:
     if isinstance(value, property):
         value = value.fget
     return value if isinstance(value, FunctionType) else None
-
-
-@lru_cache(maxsize=4096)
-def _named(code: CodeType) -> tuple[frozenset[str], frozenset[str], bool]:
-    """The attributes and the globals that code names, the code inside of it included, and whether it looks attributes
-    up by computed names."""
-    attributes: set[str] = set()
-    names: set[str] = set()
-    for instruction in dis.get_instructions(code):
-        if "ATTR" in instruction.opname or "METHOD" in instruction.opname:
-            attributes.add(instruction.argval)
-        elif "GLOBAL" in instruction.opname or "NAME" in instruction.opname:
-            names.add(instruction.argval)
-    reflects = bool((attributes | names) & _REFLECTION)
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            more, others, computed = _named(inner)
-            attributes |= more
-            names |= others
-            reflects |= computed
-    return frozenset(attributes), frozenset(names), reflects
 
 
 @lru_cache(maxsize=4096)
@@ -446,5 +498,5 @@ def _attributes_of_class(cls: type) -> frozenset[str]:
     for key, value in vars(cls).items():
         function = _function_of(value)
         if function is not None and key not in ("__init__", "extra_repr", "__repr__", "reset_parameters"):
-            found |= _named(function.__code__)[0]
+            found |= named(function.__code__).attributes
     return found

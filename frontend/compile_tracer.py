@@ -14,6 +14,8 @@ from ..ir.algebra import type_of
 from ..ir.errors import CaptureError
 from ..ir.locations import here, is_internal
 from ..ir.node import Value
+from ..ir.types import KeyType
+from .capture.gradient_cells import Perhaps
 from .capture.gradients import Gradients
 from .capture.ledger import CaptureLedger
 from .capture.tracer import Tracer
@@ -34,11 +36,17 @@ class LiveGradients(Gradients):
         """The program looks at a gradient."""
         if id(tensor) not in self._before and id(tensor) not in self.depends:
             self.depends[id(tensor)] = (tensor, tensor._grad)
+        super().found(tensor)
 
     def arriving(self, tensor: Any, gradient: Any) -> Any:
-        self.found(tensor)
-        self.keep(tensor)
+        if not isinstance(tensor._grad, Perhaps):
+            self.found(tensor)
+        self._before_adding(tensor)
         return gradient
+
+    def stays(self, tensor: Any, before: Any) -> None:
+        if id(tensor) in self._before and self._before[id(tensor)][1] is before:
+            self.depends.setdefault(id(tensor), (tensor, before))
 
     def settle(self) -> None:
         """What is left stays; there is nothing to put anywhere."""
@@ -47,6 +55,11 @@ class LiveGradients(Gradients):
         """Let go of every tensor."""
         self._before.clear()
         self.depends.clear()
+
+    def touched(self) -> list[Any]:
+        """The tensors whose gradients the run has read or set."""
+        found = {id(tensor): tensor for tensor, _ in self.depends.values()}
+        return list((found | {id(tensor): tensor for tensor, _, _ in self._before.values()}).values())
 
     def left(self) -> list[tuple[Any, Any]]:
         """Tensors whose gradient is another one now, with it."""
@@ -87,6 +100,8 @@ class LiveTracer(Tracer):
         if tensor._base is not None:
             view = replay(tensor._base, tensor._chain)
             self.value_of(view)
+            if self.regions.depth:
+                self.regions.stack[-1].derived(tensor)
             self.adopt(tensor, view._trace)
             return view._trace[1]
         label = self.labels.get(id(tensor))
@@ -99,8 +114,14 @@ class LiveTracer(Tracer):
         self.versions.append((storage, storage.version))
         if label is None:
             self.unknown.append((key, tensor))
-        self.adopt(tensor, (self, value, label is None))
+        constant = label is None and not isinstance(value.type, KeyType)  # a draw is another one at each call
+        self.adopt(tensor, (self, value, constant))
         return value
+
+    @property
+    def keeps_user_gradients(self) -> bool:  # type: ignore[override]
+        """Gradients are taken within the run, from the tape; through branches and loops, from their nodes."""
+        return bool(self.regions.depth)
 
     def is_known_state(self, tensor: Any) -> bool:
         return id(tensor) in self.labels
@@ -127,7 +148,8 @@ class LiveTracer(Tracer):
         for held in (self._externals, self.state, self._snapshots, self.nodes, self._touched, self._written):
             held.clear()
         self.live.release()
-        self.regions.release()
+        self.regions.let_go()
+        self.unrecorded.release()
 
     def close(self, outputs: Sequence[Any]) -> None:
         """The graph's results, and what its state is at the end."""

@@ -28,7 +28,7 @@ from .tensor_base import TensorBase, wrap
 
 __all__ = ["PIPELINE", "Variant"]
 
-PIPELINE = "fold,canonicalize{inference=true},share,cse,dce,fuse"
+PIPELINE = "drop_user_gradients,fold,canonicalize{inference=true},share,cse,dce,fuse"
 
 
 class Variant:
@@ -55,7 +55,8 @@ class Variant:
         self.facts: tuple[Leaf, ...] = given.facts
         self._captured = captured
         self._guards = captured.guards
-        self._from_leaves = [i for i, slot in enumerate(captured.leaves) if slot is None]
+        self._objects = given.objects  # kept, for calls are told apart by what these are
+        self._from_leaves = [i for i, slot in enumerate(captured.leaves) if slot is None and given.same[i] == i]
         self._known_leaves = [(i, slot) for i, slot in enumerate(captured.leaves) if slot is not None]
         self._walked = [i for i, wanted in enumerate(captured.with_grad) if wanted]
         self._left = [i for (kind, i), _ in captured.effects.gradients if kind == "leaf"]

@@ -11,8 +11,10 @@ from typing import Any, Final, NamedTuple
 from ..ir.dtypes import int64
 from ..ir.errors import ArgumentError, ShapeError
 from ..ir.locations import here
+from . import compositions, drawing
+from .creation import as_tensor_like
 from .dispatch import EAGER
-from .functions import as_tensor_like
+from .number_limits import finfo, iinfo
 from .tensor_base import TensorBase
 
 __all__ = ["FUNCTIONS", "METHODS", "ValuesAndIndices"]
@@ -398,6 +400,8 @@ METHODS: Final[dict[str, Callable[..., Any]]] = {
 
 FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     **METHODS,
+    **compositions.FUNCTIONS,
+    **drawing.FUNCTIONS,
     "broadcast_to": broadcast_to,
     "concat": _op("cat"),
     "concatenate": _op("cat"),
@@ -408,4 +412,8 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "var_mean": var_mean,
     "vstack": vstack,
     "where": where,
+    "finfo": finfo,
+    "iinfo": iinfo,
 }
+METHODS.update(compositions.METHODS)
+METHODS.update(drawing.METHODS)

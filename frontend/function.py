@@ -13,7 +13,7 @@ from typing import Any
 
 from ..ir.errors import ArgumentError, GradientError
 from ..ir.locations import here
-from .function_call import FunctionNode, as_output, captured_call, recorded_call, run_forward
+from .function_call import FunctionNode, as_output, recorded_call, run_forward
 from .mode import mode
 from .tape import CustomNode, SavedTensor
 from .tensor_base import TensorBase
@@ -36,6 +36,7 @@ class FunctionCtx:
         self._dirty: tuple[Any, ...] = ()
         self._constant: tuple[Any, ...] = ()
         self._materialize = True
+        self._once = False
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep inputs or outputs of `forward` (None is allowed) until `backward`, where `saved_tensors` gives them."""
@@ -88,9 +89,9 @@ class Function:
     `setup_context(ctx, inputs, output)` keeps what `backward` needs. Both run without recording; `backward` is
     recorded for gradients of gradients. What `backward` returns is summed over broadcast dimensions and cast.
 
-    A capture records what `forward` computes, and, where the captured code itself takes gradients, what `backward`
-    computes. A captured program that is differentiated later does not have the user's gradient: it refuses, with the
-    line of the call, rather than use that of the operations in `forward`.
+    A capture records what `forward` computes, and what `backward` does with gradients of these types: so a program that
+    is differentiated later has the user's gradient. Where `backward` cannot be captured, differentiating the program is
+    refused, with the line of the call and the reason: nobody gets the gradient of the operations in `forward` instead.
 
     >>> import ingot
     >>> class Clip(ingot.autograd.Function):
@@ -143,6 +144,8 @@ class Function:
         recording = mode.grad and any(x._node is not None for x in tensors)
         ctx = FunctionCtx(tuple([isinstance(x, TensorBase) and x._node is not None for x in args]))
         if mode.tracer is not None:
+            from .capture.function_calls import captured_call
+
             return captured_call(cls, ctx, args, split, recording)
         if not recording:
             return run_forward(cls, ctx, args, split)
@@ -201,6 +204,7 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(fn)
     def once(ctx: Any, *grads: Any) -> Any:
+        ctx._once = True
         again, mode.grad = mode.grad, False
         try:
             result = fn(ctx, *grads)

@@ -1,6 +1,6 @@
-"""The call of an `autograd.Function`: its run, its node on the tape, and what a capture makes of it.
+"""The call of an `autograd.Function`: its run, and its node on the tape.
 
-The class that users write is in `function`.
+The class that users write is in `function`; what a capture makes of a call is in `capture.function_calls`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 from ..ir.errors import GradientError
 from ..ir.gradient import sum_to
 from ..ir.locations import here
-from ..ir.registry import lookup
 from ..ir.types import TensorType
 from .dispatch import EAGER
 from .indexing import replay
@@ -26,7 +25,7 @@ from .tensor_base import TensorBase, wrap
 if TYPE_CHECKING:
     from .function import Function, FunctionCtx
 
-__all__ = ["FunctionNode", "as_output", "captured_call", "recorded_call", "run_forward"]
+__all__ = ["FunctionNode", "as_output", "fitted_gradient", "recorded_call", "run_forward", "user_backward"]
 
 
 def run_forward(cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], split: bool) -> Any:
@@ -40,38 +39,6 @@ def run_forward(cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], sp
         return result
     finally:
         mode.grad = previous
-
-
-def captured_call(cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], split: bool, recording: bool) -> Any:
-    """A call while a program is captured: results stand behind a node without a gradient, so that nobody who
-    differentiates the program later takes the gradient of the forward's operations for the user's."""
-    tracer = mode.tracer
-    inputs: list[Any] = [x for x in args if isinstance(x, TensorBase)]
-    for x in inputs:
-        tracer.value_of(x)  # state that nothing has read so far counts as well
-
-    def run() -> Any:
-        result = run_forward(cls, ctx, args, split)
-        given = result if isinstance(result, tuple) else (result,)
-        places = {id(x): i for i, x in enumerate(given)}
-        own = [as_output(ctx, x, inputs) for x in given]
-        ctx._to_save = tuple([own[places[id(x)]] if id(x) in places else x for x in ctx._to_save])
-        ctx._constant = tuple([own[places[id(x)]] for x in ctx._constant if id(x) in places])
-        if any(tracer.varies(x) and x.dtype.is_floating_point for x in inputs):
-            for x in own:
-                _guard(tracer, ctx, x)
-        return tuple(own) if isinstance(result, tuple) else own[0]
-
-    return recorded_call(cls, ctx, args, run) if recording else run()
-
-
-def _guard(tracer: Any, ctx: FunctionCtx, x: Any) -> None:
-    if not isinstance(x, TensorBase) or x._array.dtype.kind not in "fV":
-        return
-    op = lookup("detach" if any(x is c for c in ctx._constant) else "user_gradient")
-    value = tracer.value_of(x)
-    node = tracer.builder.emit(op, [value], {}, types=(value.type,), location=here(), path=tracer.module_path)
-    tracer.adopt(x, (tracer, node.output, False))
 
 
 def recorded_call(cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], run: Callable[[], Any]) -> Any:
@@ -168,7 +135,7 @@ class FunctionNode(CustomNode):
         return f"<{self.cls.__name__} backward>"
 
     def backward(self, slots: list[Any]) -> Sequence[Any]:
-        found = user_backward(self.cls, self.ctx, slots, self.output_types, self.count)
+        found = self._found(slots)
         results = []
         for i, type_, (parent, _) in zip(self.wanted, self.input_types, self.parents, strict=True):
             value = None if found[i] is None else fitted_gradient(self.cls, i, found[i], type_)
@@ -178,6 +145,13 @@ class FunctionNode(CustomNode):
                 value = wrap(value._array[...])
             results.append(value)
         return results
+
+    def _found(self, slots: list[Any]) -> list[Any]:
+        def walk() -> list[Any]:
+            return user_backward(self.cls, self.ctx, slots, self.output_types, self.count)
+
+        tracer = mode.tracer
+        return walk() if tracer is None else tracer.user_gradients.walked(tracer, self.cls, self.ctx, slots, walk)
 
     def release(self) -> None:
         self.ctx._saved = None
@@ -231,4 +205,4 @@ def fitted_gradient(cls: type[Function], i: int, value: Any, type_: TensorType) 
 def _broadcasts(sizes: Sequence[Any], to: Sequence[Any]) -> bool:
     """Whether broadcasting makes the second sizes of the first."""
     extra = len(to) - len(sizes)
-    return extra >= 0 and all(a == 1 or a == b for a, b in zip(sizes, to[extra:], strict=True))
+    return extra >= 0 and all(a == 1 or b == a for a, b in zip(sizes, to[extra:], strict=True))

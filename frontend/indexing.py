@@ -84,7 +84,7 @@ def _view_op(name: str) -> tuple[Op, Plan | None]:
 
 def _parse(tensor: Tensor, items: tuple[Any, ...]) -> tuple[list[tuple[str, dict[str, Any]]], list[tuple[int, Any]]]:
     """An index as view ops, and the index tensors that are left with the dimensions they apply to."""
-    from .functions import tensor as make_tensor
+    from .creation import tensor as make_tensor
 
     items = tuple(_spread_masks(items))
     used = sum(1 for item in items if item is not None and item is not Ellipsis)
@@ -161,7 +161,7 @@ def _is_bool(item: Any) -> bool:
 def set_(tensor: Tensor, index: Any, value: Any) -> None:
     """`tensor[index] = value`, in place."""
     from . import inplace
-    from .functions import as_tensor_like
+    from .creation import as_tensor_like
 
     items = index if isinstance(index, tuple) else (index,)
     source = as_tensor_like(value, tensor)

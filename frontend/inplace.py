@@ -54,12 +54,12 @@ def assign(target: Tensor, new: Tensor) -> Tensor:
         storage_of(target).version += 1
     else:
         _write(target, new._array)
-    _adopt(base, whole, recording and not target._detached)
+    _adopt(base, whole, recording and not target._detached, target._detached)
     if alone and target._base is not None:
         return target
     for alias in storage_of(base).aliases:
         if alias is not base:
-            _adopt(alias, replay(base, alias._chain), recording and not alias._detached)
+            _adopt(alias, replay(base, alias._chain), recording and not alias._detached, target._detached)
     return target
 
 
@@ -67,12 +67,20 @@ def _base_node(target: Tensor) -> bool:
     return target._base is not None and not target._detached and target._base._node is not None
 
 
-def _adopt(tensor: Any, value: Any, with_grad: bool) -> None:
+def _adopt(tensor: Any, value: Any, with_grad: bool, detached: bool) -> None:
+    """Let a tensor stand for a value.
+
+    Args:
+        detached: whether it was changed through a view that is cut off from the gradient.
+    """
     if with_grad:
         tensor._node, tensor._index = value._node, value._index
     if mode.tracer is not None:
         mode.tracer.value_of(value)  # the program may not have used it before
-        mode.tracer.adopt(tensor, value._trace)
+        recorded = with_grad or (mode.grad and not detached)
+        trace = value._trace if recorded else mode.tracer.unrecorded.trace(tensor, value)
+        # What is imagined was not written: Python must not take the elements that the memory has for a constant's.
+        mode.tracer.adopt(tensor, (*trace[:2], False) if mode.tracer.abstract else trace)
 
 
 def _fitted(target: Tensor, new: Tensor) -> Any:
@@ -143,13 +151,14 @@ def rebind(target: Tensor, value: Tensor) -> None:
     """Let `target` have the memory of `value` from here on; views made before stay with the memory it had."""
     tracer = mode.tracer
     if tracer is not None:
+        tracer.regions.sharing.refuse_other_memory(target)
         tracer.before_write(target)
         tracer.value_of(value)
         tracer.regions.before_rebind(target, value)
     if target._storage is not None:
         _leave_views_behind(target)
     if tracer is not None:
-        tracer.adopt(target, value._trace)
+        tracer.adopt(target, tracer.unrecorded.trace(target, value))
     target._array = value._array
     target._base, target._chain = None, ()
     target._storage = storage_of(value)
@@ -237,7 +246,7 @@ def _check_cast(target: Tensor, new: Tensor, name: str) -> None:
 
 def copy_(self: Tensor, src: Any) -> Tensor:
     """Take over the elements of `src`, cast to this dtype and stretched to these sizes."""
-    from .functions import as_tensor_like
+    from .creation import as_tensor_like
 
     return assign(self, as_tensor_like(src, self))
 

@@ -15,6 +15,8 @@ from ..passes import SIMPLIFY, run_pipeline
 from ..passes import freeze as freeze_graph
 from .program import Program
 from .program_module import ProgramModule
+from .script.scripted import Scripted
+from .script.scripted_module import ScriptedPart
 
 __all__ = [
     "ScriptFunction",
@@ -31,7 +33,7 @@ def freeze(mod: Any, preserved_attrs: list[str] | None = None) -> Program:
     """The program with its state as constants, but for what its calls update and what is to be preserved.
 
     Args:
-        mod: a program, or one as a module.
+        mod: a program, or one as a module, or what `jit.script` has made.
         preserved_attrs: names of state that stays.
 
     >>> import ingot
@@ -39,7 +41,8 @@ def freeze(mod: Any, preserved_attrs: list[str] | None = None) -> Program:
     >>> list(ingot.jit.freeze(program).state)
     []
     """
-    record = _program_of(mod).record
+    program = _program_of(mod)
+    record = program.record
     kept = set(preserved_attrs or ())
     unknown = sorted(name for name in kept if name not in record.state)
     if unknown:
@@ -49,7 +52,7 @@ def freeze(mod: Any, preserved_attrs: list[str] | None = None) -> Program:
     graphs = {name: graph.copy() for name, graph in record.graphs.items()}
     for graph in graphs.values():
         freeze_graph(graph, record.state, [key for key in graph.state if key not in kept])
-    return _derived(mod, replace(record, graphs=graphs, **_without_state(record, kept)))
+    return _derived(program, replace(record, graphs=graphs, **_without_state(record, kept)))
 
 
 def _without_state(record: ProgramRecord, kept: set[str]) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def optimize_for_inference(mod: Any, other_methods: Any = None) -> Program:
     graphs = {name: graph.copy() for name, graph in frozen.record.graphs.items()}
     for graph in graphs.values():
         run_pipeline(graph, SIMPLIFY)
-    return _derived(mod, replace(frozen.record, graphs=graphs))
+    return _derived(frozen, replace(frozen.record, graphs=graphs))
 
 
 def _program_of(mod: Any) -> Program:
@@ -72,6 +75,9 @@ def _program_of(mod: Any) -> Program:
         return mod.program
     if isinstance(mod, Program):
         return mod
+    if isinstance(mod, (Scripted, ScriptedPart)):
+        found: Program = mod.program()
+        return found
     raise CaptureError(
         f"a {type(mod).__name__} is no captured program",
         expected="a program",
@@ -80,8 +86,8 @@ def _program_of(mod: Any) -> Program:
     )
 
 
-def _derived(mod: Any, record: ProgramRecord) -> Program:
-    return Program(record, backend=_program_of(mod).backend)
+def _derived(program: Program, record: ProgramRecord) -> Program:
+    return Program(record, backend=program.backend)
 
 
 def export_opnames(mod: Any) -> list[str]:
@@ -92,11 +98,12 @@ def export_opnames(mod: Any) -> list[str]:
 
 class _Captured(type):
     def __instancecheck__(cls, value: Any) -> bool:
-        return isinstance(value, (Program, ProgramModule))
+        return isinstance(value, (Program, ProgramModule, Scripted, ScriptedPart))
 
 
 class ScriptModule(metaclass=_Captured):
-    """What `isinstance` asks of captured programs: `isinstance(program, ingot.jit.ScriptModule)`.
+    """What `isinstance` asks of captured programs, and of what `jit.script` makes:
+    `isinstance(program, ingot.jit.ScriptModule)`.
 
     A program is made by capturing a module, not by subclassing this one.
     """

@@ -98,6 +98,9 @@ class OverAlgebra:
         """
         raise CaptureError(f"an in-place change in {self.what}", location=here(), advice="use the out-of-place form")
 
+    def before_changed(self, storage: Any) -> None:
+        """The tape is about to refuse something that was changed in place: nothing to add."""
+
     def value_of(self, tensor: Any) -> Any:
         """The operand for a tensor; see `operand`."""
         return self.operand(tensor)

@@ -337,19 +337,20 @@ class Program:
 
     def run_arrays(self, entry: str, arrays: list[Any], draws: Draws | None = None) -> list[Any]:
         """Call an entry point on the flat arrays of its graph's inputs; gives the flat outputs."""
-        watches = self._watches.of(entry) if self._watches else ()
-        if watches:
+        if self._watches and (watches := self._watches.of(entry)):
             make = lambda graph: CompiledEntry(Stages(graph), self.backend)  # noqa: E731
-            compiled = self._watches.compiled(self, watches, make)
-        else:
-            compiled = self._entries.get((entry, self.backend)) or self._compile(entry)
+            found: list[Any] = self._watches.run(self, watches, make, lambda made: self._run(made, arrays, draws))
+            return found
+        return self._run(self._entries.get((entry, self.backend)) or self._compile(entry), arrays, draws)
+
+    def _run(self, compiled: CompiledEntry, arrays: list[Any], draws: Draws | None) -> list[Any]:
         sizes = compiled.bind(arrays)
         state, stamp = self._own.snapshot()
         state = state if draws is None else draws.state(state)
         outputs, updates = compiled.run(arrays, compiled.state(state, stamp), sizes)
         if updates:
             self._replace(updates if draws is None else draws.move_on(updates))
-        return self._watches.hand_over(watches, outputs) if watches else outputs
+        return outputs
 
     def _replace(self, values: Mapping[str, Any]) -> None:
         """Put new values into the state."""
@@ -362,18 +363,18 @@ class Program:
             return None
         state = self._own.for_tape()
         state = state if draws is None else draws.state(state)
-        watches = self._watches.of(entry) if self._watches else ()
-        found = self._on_tape.get((entry, self.backend))
-        if watches:
+        if self._watches and (watches := self._watches.of(entry)):
             on_tape = lambda graph: DifferentiableGraph(graph, self.backend)  # noqa: E731
-            found = self._watches.compiled(self, watches, on_tape, "tape")
-        if found is None:
-            graph = self.record.graphs[entry]
-            found = self._on_tape[entry, self.backend] = DifferentiableGraph(graph, self.backend)
-        outputs, updates = found(leaves, state)
+            outputs, updates = self._watches.run(self, watches, on_tape, lambda made: made(leaves, state), "tape")
+        else:
+            found = self._on_tape.get((entry, self.backend))
+            if found is None:
+                graph = self.record.graphs[entry]
+                found = self._on_tape[entry, self.backend] = DifferentiableGraph(graph, self.backend)
+            outputs, updates = found(leaves, state)
         if updates:
             self._replace(updates if draws is None else draws.move_on(updates))
-        return self._watches.hand_over(watches, outputs) if watches else outputs
+        return outputs
 
     def _compile(self, entry: str) -> CompiledEntry:
         found = CompiledEntry(self._stages(entry), self.backend)

@@ -8,6 +8,7 @@ there, keeps what that one hands out for the way back, and runs the way back whe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from ..backends.backend import get_backend
@@ -20,6 +21,7 @@ from ..passes import TRAINING, Derivative, derivative, run_pipeline
 from ..passes.dce import dce
 from ..passes.registered import NoOptions
 from ..passes.two_ways import Saved
+from ..passes.user_gradients import may_not_vanish
 from .mode import mode
 from .tape import CustomNode, SavedTensor
 from .tensor_base import TensorBase, wrap
@@ -115,10 +117,13 @@ class _Ways:
         self.name = graph.name
         self.backend = backend
         self.count = len(graph.outputs)
+        self.graph = graph
+        self.wanted = inputs, state
         self.derivative: Derivative = derivative(graph, inputs, state)
         self._there = _Compiled(self.derivative.forward, backend)
         self._back: _Compiled | None = None
         self._again: DifferentiableGraph | None = None
+        self._of_some: dict[tuple[int, ...], tuple[DifferentiableGraph, tuple[bool, ...]]] = {}
 
     def call(self, inputs: Sequence[Any], state: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Run the way there, and put a node on the tape."""
@@ -137,13 +142,31 @@ class _Ways:
     def back_recorded(self, inputs: Sequence[Any], state: Mapping[str, Any], seeds: Sequence[Any]) -> list[Any]:
         """The same, as tensors that can be differentiated again: computed from the call's own inputs."""
         if self._again is None:
-            self._again = DifferentiableGraph(self._gradient_graph(), self.backend)
+            self._again = DifferentiableGraph(self._gradient_graph(self.derivative), self.backend)
         found, _ = self._again([*inputs, *seeds], state)
         places = self.derivative.places
         return [None if place is None else x for place, x in zip(places, found, strict=True)]
 
-    def _gradient_graph(self) -> Graph:
-        found = self.derivative.joint.copy()
+    @cached_property
+    def tells_none(self) -> bool:
+        """Whether no gradient of an output may be something else than a gradient of zeros: the user has written a
+        gradient that is not zero where that of its results is."""
+        return any(may_not_vanish(node) for node in self.graph.nodes())
+
+    def back_of_some(
+        self, outputs: tuple[int, ...], inputs: Sequence[Any], state: Mapping[str, Any], seeds: Sequence[Any]
+    ) -> list[Any]:
+        """The gradients where they come from some of the outputs alone, computed from the call's own inputs."""
+        known = self._of_some.get(outputs)
+        if known is None:
+            made = derivative(self.graph, *self.wanted, outputs=outputs)
+            flows = tuple([place is not None for place in made.places])
+            known = self._of_some[outputs] = DifferentiableGraph(self._gradient_graph(made), self.backend), flows
+        found, _ = known[0]([*inputs, *seeds], state)
+        return [x if flows else None for x, flows in zip(found, known[1], strict=True)]
+
+    def _gradient_graph(self, of: Derivative) -> Graph:
+        found = of.joint.copy()
         found.name = f"{self.name}_gradient"
         found.set_return(found.outputs[self.count :])
         dce(found, NoOptions())
@@ -189,10 +212,15 @@ class _GraphNode(CustomNode):
                 location=here(),
                 advice="pass retain_graph=True to the first backward()",
             )
+        given = [i for i, *_ in self._seeds if slots[i] is not None]
+        some = len(given) < len(self._seeds) and self._ways.tells_none
+        if some or mode.grad:
+            inputs, state = [x.get(self) for x in self._inputs], {key: x.get(self) for key, x in self._state.items()}
+        if some:
+            return self._ways.back_of_some(tuple(given), inputs, state, [slots[i] for i in given])
         seeds = [slots[i] if slots[i] is not None else wrap(xp.zeros(sizes, t)) for i, sizes, t, xp in self._seeds]
         if mode.grad:
-            state = {key: x.get(self) for key, x in self._state.items()}
-            return self._ways.back_recorded([x.get(self) for x in self._inputs], state, seeds)
+            return self._ways.back_recorded(inputs, state, seeds)
         found = self._ways.back([x.get(self) for x in self._saved], seeds)
         return [None if x is None else wrap(x) for x in found]
 

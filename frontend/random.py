@@ -15,8 +15,10 @@ from ..ir import philox
 from ..ir.dtypes import DType, get_default_dtype, int64
 from ..ir.errors import CaptureError
 from ..ir.locations import here
+from .conversion import on_device
+from .creation import sizes_of
+from .devices import device as device_
 from .dispatch import EAGER
-from .functions import _on, _sizes
 from .mode import mode
 from .tensor_base import wrap
 
@@ -40,17 +42,31 @@ __all__ = [
 class Generator:
     """A source of random keys.
 
+    A captured program that draws from one has the generator's key as state, under the path by which the function
+    reaches it: each call moves it on, as eagerly, and it is saved.
+
+    Args:
+        device: where the numbers are wanted, for the sake of code that says so; they are the same everywhere.
+
     >>> import ingot
     >>> g = ingot.Generator().manual_seed(0)
     >>> ingot.rand(2, generator=g).shape
     ingot.Size([2])
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: Any = "cpu") -> None:
+        self.device = device_(device)
         self._seed = 0
         self._key = wrap(philox.seed_key(0))
         if mode.tracer is not None:
             mode.tracer.made(self._key)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Generator:
+        _refuse_capture("a copy")
+        found = memo[id(self)] = Generator(self.device)
+        found._seed = self._seed
+        found._key._array[...] = self._key._array
+        return found
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from a seed."""
@@ -94,6 +110,8 @@ class Generator:
     def next_key(self) -> Any:
         """A key for one draw; the generator moves on."""
         if mode.tracer is not None:
+            if not mode.tracer.is_traced(self._key):
+                mode.tracer.drawn_from.add(id(self._key))
             following, key = EAGER.apply(_SPLIT(), [self._key], {})
             mode.tracer.before_write(self._key)
             if not mode.tracer.abstract:
@@ -169,7 +187,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Any:
     """Uniform numbers in [0, 1)."""
-    found = _on(EAGER.rand(next_key(generator), _sizes(size), DType.of(dtype or get_default_dtype())), device)
+    found = on_device(EAGER.rand(next_key(generator), sizes_of(size), DType.of(dtype or get_default_dtype())), device)
     return found.requires_grad_() if requires_grad else found
 
 
@@ -181,7 +199,7 @@ def randn(
     requires_grad: bool = False,
 ) -> Any:
     """Numbers from the standard normal distribution."""
-    found = _on(EAGER.randn(next_key(generator), _sizes(size), DType.of(dtype or get_default_dtype())), device)
+    found = on_device(EAGER.randn(next_key(generator), sizes_of(size), DType.of(dtype or get_default_dtype())), device)
     return found.requires_grad_() if requires_grad else found
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from ..ir.errors import ArgumentError, GradientError
 from ..ir.gradient import gradient_names, input_gradients
 from ..ir.locations import here
 from ..ir.registry import NotDifferentiable, Op, StopsGradient
+from ..ir.sizes import SizeContext, use_context
 from ..ir.types import KEY, NONE, TensorType
 from .hooks import Hooks
 from .mode import mode
@@ -291,8 +293,9 @@ def _saved_values(node: TapeNode) -> dict[str, Any]:
     flat = iter(node.saved)
     for name, places, is_list in node.plan.names:
         group = [next(flat) for _ in places]
-        if any(version_of(x) != version for x, version in group):
-            raise changed(node, name)
+        for x, version in group:
+            if version_of(x) != version:
+                raise changed(node, name, x._storage)
         values[name] = tuple([x for x, _ in group]) if is_list else group[0][0]
     if node.plan.reads_y:
         outputs = [_output_again(node, index) for index in range(len(node.y))]
@@ -303,7 +306,7 @@ def _saved_values(node: TapeNode) -> dict[str, Any]:
 def _output_again(node: TapeNode, index: int) -> Any:
     array, storage, version, trace = node.y[index]
     if storage.version != version:
-        raise changed(node, "its result")
+        raise changed(node, "its result", storage)
     return again(node, index, array, storage, trace)
 
 
@@ -334,24 +337,29 @@ def _walk(
             heapq.heappush(heap, (-node.sequence, id(node), node))
         slots[index] = value if slots[index] is None else F.add(slots[index], value)
 
+    tracer = mode.tracer
     previous, mode.grad = mode.grad, create_graph
     try:
-        for node, index, value in seeds:
-            send(node, index, value)
-        while heap:
-            node = heapq.heappop(heap)[2]
-            slots = pending.pop(node)
-            if hasattr(node, "hooks"):
-                slots = _hooked(node, slots)
-            if isinstance(node, Leaf):
-                if targets is None:
-                    _accumulate(node, slots[0], create_graph, given)
-                continue
-            for (parent, index), value in zip(node.parents, node.backward(slots), strict=True):
-                if value is not None:
-                    send(parent, index, value)
-            if not retain_graph:
-                node.release()
+        with nullcontext() if tracer is None else use_context(SizeContext(tracer.sizes.facts)):
+            for node, index, value in seeds:
+                send(node, index, value)
+            while heap:
+                node = heapq.heappop(heap)[2]
+                slots = pending.pop(node)
+                if hasattr(node, "hooks"):
+                    slots = _hooked(node, slots)
+                if isinstance(node, Leaf):
+                    if targets is None:
+                        _accumulate(node, slots[0], create_graph, given)
+                    continue
+                if tracer is not None:
+                    tracer.regions.before_walk(node)
+                    tracer.regions.targets = targets
+                for (parent, index), value in zip(node.parents, node.backward(slots), strict=True):
+                    if value is not None:
+                        send(parent, index, value)
+                if not retain_graph:
+                    node.release() if tracer is None else tracer.regions.release(node)
     finally:
         mode.grad = previous
     return found
@@ -375,7 +383,7 @@ def _accumulate(leaf: Leaf, value: Any, create_graph: bool, given: set[int]) -> 
 
 
 def _seed(output: Tensor, gradient: Any) -> Any:
-    from .functions import ones_like
+    from .creation import ones_like
 
     if output._node is None:
         raise GradientError(

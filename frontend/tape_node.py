@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..ir.errors import GradientError
 from ..ir.locations import here
 from .hooks import Hooks
+from .mode import mode
 from .storage import storage_of
 from .tensor_base import wrap
 
@@ -128,10 +129,10 @@ class SavedTensor:
         if self._kept is not None:
             array, storage, version, trace, index = self._kept
             if storage.version != version:
-                raise changed(node, what)
+                raise changed(node, what, storage)
             return again(node, index, array, storage, trace)
         if self._tensor is not None and version_of(self._tensor) != self._version:
-            raise changed(node, what)
+            raise changed(node, what, self._tensor._storage)
         return self._tensor
 
 
@@ -156,8 +157,14 @@ def again(node: Node, index: int, array: Any, storage: Any, trace: Any) -> Any:
     return output
 
 
-def changed(node: Node, name: str) -> GradientError:
-    """The error for something that a node kept and that is not what it was."""
+def changed(node: Node, name: str, storage: Any = None) -> GradientError:
+    """The error for something that a node kept, in this memory, and that is not what it was.
+
+    Raises:
+        CaptureError: where a capture knows better why it is not.
+    """
+    if mode.tracer is not None:
+        mode.tracer.before_changed(storage)
     op = getattr(node, "op", None)
     owner = str(node) if op is None else op.short
     return GradientError(

@@ -1,11 +1,13 @@
 """`Tensor`: an array with PyTorch's vocabulary, views that share memory, in-place operations and gradients.
 
 Methods that are ops (`x.exp()`, `x.softmax(-1)`) are looked up in the registry when first used; here stands what is
-more than an op. Indexing lives in `indexing`, in-place changes in `inplace`, functions in `functions`.
+more than an op. Indexing lives in `indexing`, in-place changes in `inplace`, functions in `functions`, what makes
+tensors in `creation`.
 """
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,7 +21,7 @@ from ..ir.dtypes import DType, float32, from_numpy
 from ..ir.errors import ArgumentError, GradientError
 from ..ir.locations import here
 from ..ir.operators import Operators
-from . import derived, functions, indexing, inplace, tape
+from . import conversion, creation, derived, functions, indexing, inplace, tape
 from .devices import device, device_of
 from .dispatch import EAGER, entry, link_view
 from .hooks import RemovableHandle
@@ -46,7 +48,7 @@ class Tensor(TensorBase, Operators):
     _F = EAGER
 
     def __init__(self, data: Any = ()) -> None:
-        self._array = np.array(functions.as_array(data), dtype=float32.np)
+        self._array = np.array(creation.as_array(data), dtype=float32.np)
 
     # ------------------------------------------------------------------------------------------------ facts
 
@@ -240,7 +242,8 @@ class Tensor(TensorBase, Operators):
         def keep(gradient: Tensor) -> None:
             tensor = ref()
             if tensor is not None:
-                tensor.grad = gradient if tensor._grad is None else tensor._grad + gradient
+                known = tensor.grad
+                tensor.grad = gradient if known is None else known + gradient
 
         self.register_hook(keep)
 
@@ -254,6 +257,8 @@ class Tensor(TensorBase, Operators):
 
     def detach_(self) -> Tensor:
         """Cut this tensor off from the gradient, in place."""
+        if mode.tracer is not None:
+            mode.tracer.adopt(self, EAGER.detach(self)._trace)
         self._node = None
         return self
 
@@ -389,9 +394,9 @@ class Tensor(TensorBase, Operators):
         indexing.set_(self, index, value)
 
     def __repr__(self) -> str:
-        text = functions.show(self)
+        text = conversion.show(self)
         if mode.tracer is not None and mode.tracer.is_traced(self) and mode.tracer.varies(self):
-            mode.tracer.shown(text)
+            return str(mode.tracer.shown(text, sys._getframe(1)))
         return text
 
     def __format__(self, spec: str) -> str:
@@ -416,7 +421,7 @@ class Tensor(TensorBase, Operators):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         self._leaves_graph("pickle")
-        return functions.rebuild, (self._array, self.requires_grad and self.is_leaf)
+        return conversion.rebuild, (self._array, self.requires_grad and self.is_leaf)
 
     # ------------------------------------------------------------- methods that are more than an op of the name
 
@@ -474,7 +479,7 @@ class Tensor(TensorBase, Operators):
 
     def to(self, *args: Any, dtype: Any = None, device: Any = None, **_: Any) -> Tensor:
         """The tensor in another dtype, on another device, or as another tensor is."""
-        return functions.to(self, *args, dtype=dtype, device=device)
+        return conversion.to(self, *args, dtype=dtype, device=device)
 
     def type(self, dtype: Any) -> Tensor:
         """The tensor in another dtype."""

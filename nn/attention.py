@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..frontend.creation import empty, full
 from ..frontend.dispatch import EAGER
-from ..frontend.functions import empty, full
 from ..frontend.module import Module
 from ..frontend.parameter import Parameter
 from ..frontend.tensor import Tensor

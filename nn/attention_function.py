@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from ..frontend.creation import full
 from ..frontend.dispatch import EAGER
-from ..frontend.functions import full
 from ..frontend.random import next_key
 from ..frontend.tensor import Tensor
 from ..ir.dtypes import bool_

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..frontend.functions import empty
+from ..frontend.creation import empty
 from ..frontend.module import Module
 from ..frontend.parameter import Parameter
 from ..frontend.tensor import Tensor

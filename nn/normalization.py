@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ..frontend.autograd import no_grad
-from ..frontend.functions import empty, ones, zeros
+from ..frontend.creation import empty, ones, zeros
 from ..frontend.module import Module
 from ..frontend.parameter import Parameter
 from ..frontend.tensor import Tensor

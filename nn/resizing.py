@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..frontend.creation import arange
 from ..frontend.dispatch import EAGER
-from ..frontend.functions import arange
 from ..frontend.module import Module
 from ..frontend.tensor import Tensor
 from ..ir.dtypes import float32, int64

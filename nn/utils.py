@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..frontend.autograd import no_grad
+from ..frontend.creation import zeros
 from ..frontend.dispatch import EAGER
-from ..frontend.functions import zeros
 from ..frontend.tensor import Tensor
 from ..ir.errors import ArgumentError, IngotError, ShapeError
 

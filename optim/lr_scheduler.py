@@ -25,6 +25,7 @@ __all__ = [
     "LinearLR",
     "MultiStepLR",
     "OneCycleLR",
+    "ReduceLROnPlateau",
     "SequentialLR",
     "StepLR",
 ]
@@ -358,3 +359,6 @@ class SequentialLR(LRScheduler):
         for scheduler, state in zip(self._schedulers, state_dict["schedulers"], strict=True):
             scheduler.load_state_dict(state)
         super().load_state_dict({k: v for k, v in state_dict.items() if k != "schedulers"})
+
+
+from .plateau import ReduceLROnPlateau  # noqa: E402  (it derives from a class above)

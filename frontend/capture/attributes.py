@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from types import CellType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 from ..module import Module
 from ..tensor_base import TensorBase
-from .reachable import Reachable, is_users, own_attributes, reachable
+from .code_names import is_users_module
+from .known_state import roots
+from .places import MISSING, MODULE_TABLES, Place, state_path_of
+from .reachable import Reachable, own_attributes, reachable
+from .sharing import base_of
 from .symbols import Symbol
 from .symint import SymInt
 
 __all__ = ["Attributes", "holds_tensors", "tensors_in"]
 
 _PATH = re.compile(r"[^\W\d]\w*(\.\w+)*")  # what names state in a file
-_TABLES = ("_parameters", "_buffers")
 
 
 class Attributes:
@@ -31,99 +34,96 @@ class Attributes:
 
     Args:
         modules: the modules that the program reaches, each with its path.
-        roots: the other values that it reaches, each with its name.
         func: the program.
 
     Attributes:
         tensor_paths: how the program reaches tensors, by their `id`.
     """
 
-    def __init__(self, modules: Iterable[tuple[str, Any]], roots: Iterable[tuple[str, Any]], func: Any) -> None:
-        places: list[tuple[str, Any]] = []
-        for path, module in modules:
-            places += [(path, table) for table in (vars(module), *_tables(module))]
-        while isinstance(func, partial):
-            func = func.func
-        owner = getattr(func, "__self__", None if hasattr(func, "__code__") else func)
-        if hasattr(owner, "__dict__") and not isinstance(owner, type):
-            places.append(("", vars(owner)))
-        cells = getattr(func, "__closure__", None) or ()
-        places += [(name, cell) for name, cell in zip(_free_names(func), cells, strict=False)]
-        found = [*roots, *((_join(path, key), value) for path, place in places for key, value in _entries(place))]
-        places += [(path, value) for path, value in found if isinstance(value, (list, dict))]
-        unique = {id(place): (path, place) for path, place in reversed(places)}
-        self._before = [(path, place, dict(_entries(place))) for path, place in unique.values()]
-        reached = reachable(func)
+    def __init__(self, modules: Iterable[tuple[str, Any]], func: Any) -> None:
+        modules = list(modules)
+        reached = reachable(func, modules)
         internal = _tables_of_internals(reached)
-        deeper = [
-            place for place in reached.places if id(place.owner) not in unique and id(place.owner) not in internal
-        ]
-        self._deeper = [(place, place.read()) for place in deeper]
-        paths = {id(tensor): path.removesuffix("._key") for path, tensor in reached.tensors if tensor._base is None}
-        self.tensor_paths = {key: path for key, path in paths.items() if _PATH.fullmatch(path)}
+        self._places = [(place, before) for place, before in reached.places if id(place.owner) not in internal]
+        self._changed: list[tuple[Place, Any, Any, Any]] | None = None
+        self._own = _held_by(func, [module for _, module in modules])
+        paths = {id(tensor): state_path_of(way) for way, tensor in reached.tensors if tensor._base is None}
+        self.tensor_paths = {key: path.removesuffix("._key") for key, path in paths.items() if _PATH.fullmatch(path)}
 
     def replaced(self) -> Iterator[tuple[str, Any, Any, str]]:
         """Names that stand for another tensor than before, for one now, for another number, or for another object with
         tensors in it.
 
-        Gives (path, before, now, elsewhere): the last is another name of the tensor that stood there, where that does
-        not stand for the same now; empty for none.
+        Gives (path, before, now, elsewhere): the last is another name of the tensor that stood there, or of a view of
+        it, where that does not stand for the same now; empty for none.
         """
-        found = [entry for entry in self._now() if _is_change(entry[1], entry[2])]
+        found = [entry for entry in self._changes() if _is_change(entry[1], entry[2])]
         changed = {id(old) for _, old, _ in found if isinstance(old, TensorBase)}
         names: dict[int, list[tuple[str, Any]]] = {}
         for path, old, now in self._now() if changed else ():
             if id(old) in changed:
                 names.setdefault(id(old), []).append((path, now))
+            elif isinstance(old, TensorBase) and id(old._base) in changed and now is old:
+                # A view stays with its memory.
+                names.setdefault(id(old._base), []).append((path, now))
         for path, old, now in found:
             others = [name for name, value in names.get(id(old), ()) if value is not now]
             yield path, old, now, others[0] if others else ""
 
+    def changed(self) -> list[tuple[Place, Any, Any, Any]]:
+        """The places that hold something else after the run, with their keys, what they held and what they hold; None
+        for nothing."""
+        if self._changed is None:
+            self._changed = [
+                (place, key, _none(old), _none(now))
+                for place, before in self._places
+                for key, old, now in place.changes(before)
+            ]
+        return self._changed
+
+    def _changes(self) -> Iterator[tuple[str, Any, Any]]:
+        """Every name that stands for something else, with what it stood for and stands for; None for nothing."""
+        for place, key, old, now in self.changed():
+            yield from _items(state_path_of((place, key)), old, now)
+
     def _now(self) -> Iterator[tuple[str, Any, Any]]:
-        """Every name, with what it stood for and stands for; None for nothing."""
-        for path, place, before in self._before:
-            now = dict(_entries(place))
+        """Every name, likewise."""
+        for place, before in self._places:
+            now = place.read()
             for key in {**before, **now}:
-                yield from _items(_join(path, key), before.get(key), now.get(key))
-        for deep, before in self._deeper:
-            now = deep.read()
-            for key in {**before, **now}:
-                yield from _items(_join(deep.path, key), before.get(key), now.get(key))
+                yield from _items(state_path_of((place, key)), before.get(key), now.get(key))
 
-    def appeared(self) -> Iterator[tuple[str, Any, Any, Any]]:
-        """Names that stand for a tensor now and stood for none before: (path, place, key, tensor)."""
-        for path, place, before in self._before:
-            for key, now in _entries(place):
-                if isinstance(now, TensorBase) and before.get(key) is None and not isinstance(place, list):
-                    yield _join(path, key), place, key, now
-
-    @staticmethod
-    def read(place: Any, key: Any) -> Any:
-        """What a name stands for: a list of it, which is empty where there is no such name."""
-        return [value for name, value in _entries(place) if name == key]
-
-    @staticmethod
-    def write(place: Any, key: Any, value: Any) -> None:
-        """Let a name stand for a tensor, or again for what `read` gave."""
-        if isinstance(value, list) and not value:
-            place.pop(key, None) if isinstance(place, dict) else _restore(place, {})
+    def joined(self) -> Iterator[tuple[str, Any, Any, str, Any]]:
+        """Names that stand for one memory now and did not before: (path, before, now, the other's path, before); the
+        first is one that stood for another tensor."""
+        if not any(isinstance(old, TensorBase) and isinstance(now, TensorBase) for _, old, now in self._changes()):
             return
-        found = value[0] if isinstance(value, list) else value
-        if isinstance(place, CellType):
-            place.cell_contents = found
-        else:
-            place[key] = found
+        groups: dict[int, list[tuple[str, Any, Any]]] = {}
+        for path, old, now in self._now():
+            if isinstance(now, TensorBase):
+                groups.setdefault(id(base_of(now)), []).append((path, old, now))
+        for path, old, now in (entry for group in groups.values() for entry in group):
+            if old is now or not isinstance(old, TensorBase):
+                continue
+            for other, before, _ in groups[id(base_of(now))]:
+                if not isinstance(before, TensorBase) or base_of(before) is not base_of(old):
+                    yield path, old, now, other, before
+
+    def appeared(self) -> Iterator[tuple[str, Place, Any, Any]]:
+        """Names that stand for a tensor now and stood for none before: (path, place, key, tensor)."""
+        for place, before in self._places:
+            if isinstance(place.owner, (list, deque, set)):
+                continue
+            for key, old, now in place.changes(before):
+                if isinstance(now, TensorBase) and (old is MISSING or old is None):
+                    yield state_path_of((place, key)), place, key, now
 
     def restore(self) -> None:
-        """Give the names back what they stood for; further off, only where tensors or numbers stood or stand."""
-        for _, place, before in self._before:
-            now = dict(_entries(place))
-            if now.keys() != before.keys() or any(now[key] is not value for key, value in before.items()):
-                _restore(place, before)
-        for deep, before in self._deeper:
-            now = deep.read()
-            if any(_is_change(before.get(key), now.get(key)) for key in {**before, **now}):
-                deep.write(before)
+        """Give the names back what they stood for; further off, only where tensors or numbers stood or stand: what a
+        program notes for its user, such as in a list that a function which it calls has, stays."""
+        for place, before in self._places:
+            if id(place.owner) in self._own or any(_is_change(_none(a), _none(b)) for _, a, b in place.changes(before)):
+                place.restore(before)
 
 
 def _is_change(old: Any, now: Any) -> bool:
@@ -138,7 +138,7 @@ def _items(path: str, old: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
     item."""
     if isinstance(old, tuple) and isinstance(now, tuple) and len(old) == len(now):
         for i, (a, b) in enumerate(zip(old, now, strict=True)):
-            yield from _items(_join(path, i), a, b)
+            yield from _items(f"{path}.{i}".lstrip("."), a, b)
     else:
         yield path, old, now
 
@@ -146,7 +146,7 @@ def _items(path: str, old: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
 def _is_record(value: Any) -> bool:
     """Whether it is an object of a class of the user's."""
     cls = type(value)
-    return cls is SimpleNamespace or (is_users(cls.__module__) and not isinstance(value, (Module, type)))
+    return cls is SimpleNamespace or (is_users_module(cls.__module__) and not isinstance(value, (Module, type)))
 
 
 def holds_tensors(value: Any) -> bool:
@@ -176,37 +176,19 @@ def _tables_of_internals(reached: Reachable) -> set[int]:
     return {id(table) for x in own for table in (x, getattr(x, "__dict__", None))}
 
 
-def _tables(module: Any) -> list[dict[str, Any]]:
-    return [vars(module)[name] for name in _TABLES if name in vars(module)]
+def _held_by(func: Any, modules: Sequence[Any]) -> set[int]:
+    """The attribute tables and variables of a program itself, and the lists and dicts in them, by `id`."""
+    held = [table for module in modules for table in (vars(module), *map(vars(module).get, MODULE_TABLES))]
+    values = [value for _, value in roots(func)]
+    while isinstance(func, partial):
+        func = func.func
+    owner = getattr(func, "__self__", None if hasattr(func, "__code__") else func)
+    if hasattr(owner, "__dict__") and not isinstance(owner, type):
+        held.append(vars(owner))
+    held += getattr(func, "__closure__", None) or ()
+    values += [value for place in held for value in Place("", place).read().values()]
+    return {id(x) for x in held} | {id(x) for x in values if isinstance(x, (list, dict))}
 
 
-def _free_names(func: Callable[..., Any]) -> tuple[str, ...]:
-    code = getattr(func, "__code__", None)
-    return () if code is None else tuple(code.co_freevars)
-
-
-def _join(path: str, key: Any) -> str:
-    return ".".join(part for part in (path, str(key)) if part)
-
-
-def _entries(place: Any) -> list[tuple[Any, Any]]:
-    """What a dict, a list or a variable of an enclosing function holds, with names."""
-    if isinstance(place, CellType):
-        try:
-            return [("", place.cell_contents)]
-        except ValueError:  # a variable that is not bound yet
-            return []
-    return list(place.items()) if isinstance(place, dict) else list(enumerate(place))
-
-
-def _restore(place: Any, before: dict[Any, Any]) -> None:
-    if isinstance(place, CellType):
-        if before:
-            place.cell_contents = before[""]
-        else:
-            del place.cell_contents
-    elif isinstance(place, list):
-        place[:] = before.values()
-    else:
-        place.clear()
-        place.update(before)
+def _none(value: Any) -> Any:
+    return None if value is MISSING else value

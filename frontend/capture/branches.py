@@ -10,15 +10,22 @@ from typing import Any, Final
 from ...ir.block import Block
 from ...ir.errors import CaptureError, IngotError
 from ...ir.locations import Location, here, is_internal, resolve
-from ...ir.sizes import Size, SizeExpr, SizeRelation, free_vars, var
+from ...ir.raised import kept_exception
+from ...ir.sizes import Size, SizeExpr, SizeRelation, bounds, free_vars, var
 from ...ir.types import TensorType, Type
 from ..dispatch import EAGER
+from ..mode import mode
 from ..tensor_base import TensorBase
 from .change_line import line_of_change
-from .control_tape import record_control
-from .grown_list import Growths
+from .control_tape import hide_leaves, is_recorded, record_control
+from .gradient_cells import Pair, Perhaps, gradient_cell
+from .grown_list import SymList, made_list
+from .kept_inside import Kept
+from .list_growth import Growths, ListChange, common, contents_of
+from .list_identity import Identities, LostLists
 from .reach import Change, Reach
 from .regions import Region, discard
+from .sharing import Loss, base_of
 from .structured import (
     Cell,
     Leaves,
@@ -38,7 +45,7 @@ from .structured import (
 )
 from .symbols import SymBool
 
-__all__ = ["branch"]
+__all__ = ["branch", "line_of_error"]
 
 _NOTHING: Final = Names()
 _NUMBERS: Final = (bool, int, float)
@@ -68,21 +75,49 @@ class _Side:
         self.cells: dict[Any, Cell] = {}
         self.values: dict[Any, Any] = {}
         self.changes: dict[Any, Change] = {}
+        self.lists: dict[int, ListChange] = {}
+        self.lost: LostLists | None = None
         self.region: Region | None = None
         self.raised: Exception | None = None
         self.line: Location | None = None
+        self.gradient_lines: dict[int, Location | None] = {}
+        self.kept: Kept | None = None
 
     def at_end(self, value: Any) -> Any:
-        """A value with tensors from outside as the side has changed them in place."""
-        if self.region is None or not self.region.changed:
+        """A value with lists, dicts and tensors from outside as the side has changed them in place."""
+        value = self._with_contents(value) if self.lists or self.changes else value
+        if self.region is None or not (self.region.changed or self.region.lost):
             return value
         taken = Leaves(value)
         leaves = [self.region.at_end(leaf) for leaf in taken.leaves]
         return taken.rebuild(leaves) if any(x is not y for x, y in zip(leaves, taken.leaves, strict=True)) else value
 
+    def _with_contents(self, value: Any) -> Any:
+        """A value with what the side has left in its lists and dicts, which have been put back since."""
+        if isinstance(value, SymList):
+            change, before = self.lists.get(id(value)), list(list.__iter__(value))
+            after = [self._with_contents(item) for item in (before if change is None else change.after)]
+            same = change is None and all(x is y for x, y in zip(before, after, strict=True))
+            return value if same else made_list(after, value.line)
+        if type(value) is tuple:
+            found = tuple(map(self._with_contents, value))
+            return value if all(x is y for x, y in zip(value, found, strict=True)) else found
+        if type(value) is not dict:
+            return value
+        changed = {change.key: change.after for change in self.changes.values() if change.place.owner is value}
+        left = {key: self._with_contents(item) for key, item in {**value, **changed}.items()}
+        same = not changed and all(left[key] is item for key, item in value.items())
+        return value if same else left
+
     def put(self, cell: Cell, value: Any) -> None:
         self.cells[cell.identity] = cell
         self.values[cell.identity] = value
+
+    def put_list(self, change: ListChange) -> None:
+        """The elements of a list as one cell, in place of one for each."""
+        for identity in [x for x in self.cells if x[:2] == ("place", id(change.owner))]:
+            del self.cells[identity], self.values[identity]
+        self.put(contents_of(change.owner, change.path), made_list(change.after, change.owner.line))
 
 
 class _Branch:
@@ -108,14 +143,15 @@ class _Branch:
             raise
         for number, side in enumerate(sides):
             if side.raised is not None:
-                return self._only(sides, 1 - number)
+                return self._only(condition, sides, 1 - number)
+        for key in {key: None for side in sides for key, change in side.lists.items() if change.resizes}:
+            for side in sides:
+                if key in side.lists:
+                    side.put_list(side.lists[key])
         merged = _Merge(self, sides, outside)
         try:
-            # Refused now, while nothing is changed yet: Python may go on with one side.
-            for base in [base for side in sides if side.region for base in side.region.changed.values()]:
-                tracer.regions.sharing.refuse_write(base)
             results = merged.outputs()
-        except CaptureError:
+        except BaseException:
             for side in sides:
                 discard(side.block)
             raise
@@ -130,14 +166,25 @@ class _Branch:
             )
             merged.finish(node)
         elif any(_checks(side.block) for side in sides):
-            tracer.builder.emit(
-                "prim::If", [condition], types=(), location=self.location, blocks=[s.block for s in sides]
-            )
+            self._emit_checks(condition, sides)
         else:
             for side in sides:
                 discard(side.block)
-        for cell, value in results():
-            cell.write(value)
+        for base, loss in merged.lost.values():
+            tracer.regions.lose(base, loss)
+        identities = Identities(tracer.regions.depth, self.location)
+        with tracer.regions.sharing.exempt(self._never_read(0)):
+            for cell, value in results():
+                cell.write(value)
+                for side in sides:
+                    identities.add(value, side.values.get(cell.identity))
+        identities.settle()
+        for side in sides:
+            if side.lost is not None:
+                side.lost.put_back()
+        for region in [side.region for side in sides if side.region is not None]:
+            tracer.regions.walked(region)
+        merged.note_kept()
         merged.note_sharing()
         return self.result
 
@@ -160,10 +207,11 @@ class _Branch:
         side = _Side(Block(tracer.graph))
         reach, before, growths = Reach((*self.functions, *names.functions)), names.get(), Growths(tracer)
         exempt = self._never_read(number)
+        side.lost = lost = LostLists(tracer.regions.sharing.lost_lists, tracer.regions.depth)
         try:
             with (
                 tracer.regions.sharing.exempt(exempt),
-                tracer.regions.enter(side.block, self._facts(number), conditional=True) as region,
+                tracer.regions.enter(side.block, self._facts(number), conditional=True, hands_on=True) as region,
             ):
                 side.region = region
                 try:
@@ -175,7 +223,7 @@ class _Branch:
                 except Exception as error:
                     if not _is_users(error):
                         raise self._failed(error) from error
-                    side.raised, side.line = error, _line_of(error)
+                    side.raised, side.line = error, line_of_error(error)
                     return side
                 self._note(side, region, reach, growths, result, before)
         except BaseException:
@@ -185,6 +233,7 @@ class _Branch:
             reach.restore()
             names.set(before)
             growths.restore()
+            lost.take_back()
         try:
             for change in side.changes.values():
                 refuse_resizing(tracer, change, lambda change: self.line_of(number, change), appended=True)
@@ -205,19 +254,25 @@ class _Branch:
             side.changes[change.identity] = change
             cell = Cell(change.identity, change.path, change.read, change.write)
             side.put(cell, held(self.tracer, change.after, change.before, region))
+        for one in reach.lists():
+            side.lists[id(one.owner)] = one.held(self.tracer, region)
         for growth, items in growths.changed():
-            side.put(
-                Cell(("grown", id(growth)), "a list", growth.get, growth.set), held(self.tracer, items, (), region)
-            )
+            side.put(Cell(growth.identity, "a list", growth.get, growth.set), held(self.tracer, items, (), region))
         for base in region.changed.values():
             side.put(self._contents(base), stand_in(base))
+        for tensor, old, line in region.gradients():
+            self.tracer.gradients.stays(tensor, old)
+            side.put(gradient_cell(self.tracer, tensor), held(self.tracer, tensor._grad, old, region))
+            side.gradient_lines.setdefault(id(tensor), line)
+        if mode.grad:
+            side.kept = Kept((x for value in side.values.values() for x in Leaves(value).leaves), region.began)
 
     def line_of(self, number: int, change: Change) -> Location | None:
         """The user's line by which a side changes an object: found by running the side once more."""
         tracer, block = self.tracer, Block(self.tracer.graph)
         reach, before, growths = Reach((*self.functions, *self.names.functions)), self.names.get(), Growths(tracer)
         try:
-            with tracer.regions.enter(block, self._facts(number), conditional=True):
+            with tracer.regions.enter(block, self._facts(number), conditional=True, hands_on=True):
                 return line_of_change(self.functions[number], change.read) or self.location
         finally:
             discard(block)
@@ -231,7 +286,7 @@ class _Branch:
             "a function calls itself as often as the data decide",
             expected="as many calls as are known when the program is captured",
             found="each call captures both sides of a branch, and one side calls again",
-            location=_line_of(error, repeated=True) or self.location,
+            location=line_of_error(error, repeated=True) or self.location,
             context=self.tracer.context,
             advice="write it as a loop: while condition: ...",
         )
@@ -245,31 +300,74 @@ class _Branch:
         return CaptureError(
             f"one side of a branch that the run decides cannot be captured: {type(error).__name__}: {error}",
             expected="code that takes run-time values on both sides: both are captured, whichever the example takes",
-            location=_line_of(error) or self.location,
+            location=line_of_error(error) or self.location,
             context=self.tracer.context,
             advice="keep what needs plain Python values out of the branch",
         )
 
-    def _only(self, sides: Sequence[_Side], number: int) -> Any:
+    def _only(self, condition: Any, sides: Sequence[_Side], number: int) -> Any:
         """One side raises: where the program goes on, the other one was taken."""
         taken, raising = sides[number], sides[1 - number]
         assert raising.raised is not None
         tracer = self.tracer
-        if taken.raised is not None or (not tracer.abstract and self.condition._example() != (number == 0)):
-            raise raising.raised
+        if not tracer.abstract and (taken.raised is not None or self.condition._example() != (number == 0)):
+            taken_by_example = sides[0 if self.condition._example() else 1]
+            assert taken_by_example.raised is not None
+            raise taken_by_example.raised
         for side in sides:
-            discard(side.block)
-        self._refuse_caught(raising)
-        holds = self.condition if number == 0 else self.condition.negated()
-        tracer.require(holds, f"{type(raising.raised).__name__}: {raising.raised}", raising.line or self.location)
+            if side.raised is not None:
+                self._refuse_caught(side)
+        if taken.raised is not None or _checks(raising.block):
+            self._raise_inside(condition, sides)
+            if taken.raised is not None:
+                raise taken.raised
+        else:
+            for side in sides:
+                discard(side.block)
+            holds = self.condition if number == 0 else self.condition.negated()
+            name, message = kept_exception(raising.raised)
+            tracer.require(holds, message, raising.line or self.location, name)
         for fact in self._facts(number):
             if tracer.known(fact.op, fact.left, fact.right) is None:
                 tracer.sizes.add(fact)
         return self.functions[number]()
 
+    def _raise_inside(self, condition: Any, sides: Sequence[_Side]) -> None:
+        """Raise within the sides, behind what they check before: so the first exception is the one that is raised."""
+        tracer = self.tracer
+        for side in sides:
+            if side.raised is None:
+                discard(side.block)
+                side.block = Block(tracer.graph)
+            with tracer.regions.writing_to(side.block):
+                if side.raised is not None:
+                    name, message = kept_exception(side.raised)
+                    never = tracer.builder.constant(False)
+                    tracer.builder.emit(
+                        "prim::Assert", [never], {"message": message, "error": name}, types=(),
+                        location=side.line or self.location, path=tracer.module_path,
+                    )  # fmt: skip
+                side.block.set_returns([], self.location)
+        self._emit_checks(condition, sides)
+
+    def _emit_checks(self, condition: Any, sides: Sequence[_Side]) -> None:
+        """A node for what the sides check; they leave nothing behind."""
+        self.tracer.builder.emit(
+            "prim::If", [condition], types=(), location=self.location, blocks=[side.block for side in sides]
+        )
+
     def _refuse_caught(self, side: _Side) -> None:
-        """An exception that the program would catch is no end of it."""
+        """An exception that the program would catch is no end of it, nor is one by which an iterator ends."""
         error = side.raised
+        if isinstance(error, (StopIteration, StopAsyncIteration)):
+            raise CaptureError(
+                "the data decide whether an iterator ends",
+                expected="an iterator that ends where Python knows it",
+                found=f"{type(error).__name__} on one side of a branch",
+                location=side.line or self.location,
+                context=self.tracer.context,
+                advice="write the loop as 'while condition:' or 'for i in range(n):'",
+            )
         for kinds in self.tracer.regions.catching:
             if any(kind is None or isinstance(error, kind) for kind in kinds()):
                 raise CaptureError(
@@ -294,8 +392,12 @@ class _Merge:
         self._kinds: list[str] = []
         self._sizes: dict[tuple[Size, Size], SizeExpr] = {}
         self._pairs: list[tuple[Any, Any]] = []
+        self._runs: list[bool] = []  # of the outputs, those that are elements of lists
         self._contents: list[bool] = []  # of the outputs, those that a tensor from outside takes over
+        self._losses: list[Loss | None] = []  # of the outputs, why their contents are unknown
+        self.lost = {key: lost for side in sides if side.region for key, lost in side.region.lost.items()}
         self._made: list[Any] = []
+        self._captured: Any = None  # the node on the tape
         # Where a side leaves a loop, or another one was left before, sizes may differ that grow in the loop.
         # The same holds where the inputs' sizes decide.
         self._leaves = (
@@ -310,9 +412,10 @@ class _Merge:
     def outputs(self) -> Callable[[], list[tuple[Cell, Any]]]:
         """Decide which values are outputs; gives a function that says, once the node is there, what each cell holds."""
         cells = {**self.sides[1].cells, **self.sides[0].cells}
+        cells = {i: cell for i, cell in cells.items() if i[0] != "tensor" or i[1] not in self.lost}
         plans = [(cell, self._cell(cell)) for cell in cells.values()]
         for side, values in zip(self.sides, zip(*self._pairs, strict=True) if self._pairs else ((), ()), strict=True):
-            with self.tracer.regions.writing_to(side.block):
+            with self.tracer.regions.writing_to(side.block), self.tracer.regions.sharing.handing_on():
                 side.block.set_returns([leaf_value(self.tracer, value) for value in values], self.branch.location)
         return lambda: [(cell, plan()) for cell, plan in plans if plan is not None]
 
@@ -324,22 +427,28 @@ class _Merge:
         results = tracer.regions.run(node)
         for kind, tensor, output in zip(self._kinds, results, node.outputs, strict=True):
             self._made.append(made_leaf(tracer, kind, tensor, output))
-        record_control(tracer, node, self._made)
+        recorded = [any(map(is_recorded, pair)) for pair in self._pairs]
+        self._captured = record_control(tracer, node, self._made, recorded=recorded)
+        hide_leaves(tracer, self._made, self._pairs)
+        for made, loss in zip(self._made, self._losses, strict=True):
+            if loss is not None:
+                tracer.regions.lose(made, loss)
+
+    def note_kept(self) -> None:
+        """What the sides have kept for their way back must not be changed in place behind the branch."""
+        for number, side in enumerate(self.sides if self._captured is not None else ()):
+            given = [(pair[number], made) for pair, made in zip(self._pairs, self._made, strict=True)]
+            pairs = [(x._trace[1], made) for x, made in given if isinstance(x, TensorBase) and x._trace is not None]
+            if side.kept is not None:
+                self._captured.keep(side.kept, pairs)
 
     def note_sharing(self) -> None:
-        """Outputs may be tensors from outside of the branch, or one memory: of those that are changed behind it."""
-        if not self._made:
-            return
-        sharing, location = self.tracer.regions.sharing, self.branch.location
-        visible = self.tracer.regions.visible
-        kept = [i for i, contents in enumerate(self._contents) if not contents]
+        """Outputs may be tensors from outside of the branch, or one memory."""
+        regions, made = self.tracer.regions, self._made
+        kept = [i for i, contents in enumerate(self._contents) if not contents and isinstance(made[i], TensorBase)]
         for number in range(2):
-            handed_on = [self._pairs[i][number] for i in kept]
-            for i, given in zip(kept, handed_on, strict=True):
-                for owner in sharing.kin(given) if isinstance(given, TensorBase) else ():
-                    if visible(owner):
-                        sharing.perhaps(self._made[i], owner, location)
-            sharing.among([self._made[i] for i in kept], handed_on, location)
+            handed_on = [(made[i], self._pairs[i][number]) for i in kept]
+            regions.sharing.hand_on(handed_on, regions.visible, self.branch.location)
 
     def _cell(self, cell: Cell) -> Callable[[], Any] | None:
         """A function for what a cell holds afterwards; None where it holds what it did."""
@@ -347,8 +456,54 @@ class _Merge:
         a, b = (side.values.get(cell.identity, before) for side in self.sides)
         if a is b:
             return None if a is before else lambda: a
+        if cell.identity[0] == "list":
+            return self._list(cell, a, b)
+        if cell.identity[0] == "gradient" and not (isinstance(a, TensorBase) and isinstance(b, TensorBase)):
+            return self._gradient(cell, a, b)
+        if cell.identity[0] == "grown" and len(a) != len(b):
+            a, b = self._padded(a, b)
+        return self._value(cell, a, b)
+
+    def _padded(self, a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, Any]:
+        """What the sides append in an iteration, as much on both: what is filled in does not count."""
+        number, longer = (0, b) if len(a) < len(b) else (1, a)
+        with self.tracer.regions.writing_to(self.sides[number].block):
+            rest = tuple((self._filler(item), False) for item, _ in longer[min(len(a), len(b)) :])
+        return ((*a, *rest), b) if number == 0 else (a, (*b, *rest))
+
+    def _gradient(self, cell: Cell, a: Any, b: Any) -> Callable[[], Any]:
+        """A gradient that is there, or may be, on one side alone."""
+        tensor = cell.identity[2]
+        lines = [side.gradient_lines[id(tensor)] for side in self.sides if id(tensor) in side.gradient_lines]
+        pair = Pair(self.tracer, tensor, lines[0])
+        parts = []
+        for side, value in zip(self.sides, (a, b), strict=True):
+            with self.tracer.regions.writing_to(side.block):
+                parts.append(pair.of(side.at_end(value)))
+        flag, value = (self._leaf(cell, x, y) for x, y in zip(*parts, strict=True))
+        return lambda: Perhaps(flag(), value(), by_branch=True, location=lines[0])
+
+    def _list(self, cell: Cell, a: Any, b: Any) -> Callable[[], Any]:
+        """The elements of a list: those that are the same on both sides stay, the others are merged."""
+        first, second = list(list.__iter__(a)), list(list.__iter__(b))
+        count = min(len(first), len(second))
+        same = {i for i in range(count) if first[i] is second[i]}
+        kept = next((i for i in range(count) if i not in same), count)
+        if len(first) == len(second):
+            others = [i for i in range(count) if i not in same]
+            x, y = (made_list([items[i] for i in others], a.line or b.line) for items in (first, second))
+            if Leaves(x).shape == Leaves(y).shape:
+                merged = self._value(cell, x, y)
+                return lambda: _replaced(first, others, merged())
+        rest = self._value(cell, made_list(first[kept:], a.line), made_list(second[kept:], b.line))
+        return lambda: [*first[:kept], *list.__iter__(rest())]
+
+    def _value(self, cell: Cell, a: Any, b: Any) -> Callable[[], Any]:
+        """A function for what a cell holds behind sides that leave one thing or another in it."""
         a, b = (side.at_end(value) for side, value in zip(self.sides, (a, b), strict=True))
-        if self._returned[0] != self._returned[1] and not self._alike(a, b) and not cell.is_own:
+        # (Elements of lists are merged all the same: the function that has returned may not be the one that made them.)
+        is_list = cell.identity[0] in ("list", "grown")
+        if self._returned[0] != self._returned[1] and not self._alike(a, b) and not cell.is_own and not is_list:
             # What has returned hands nothing on: no statement behind the branch will run.
             number = 0 if self._returned[0] else 1
             given = b if number == 0 else a
@@ -357,24 +512,45 @@ class _Merge:
             return self._half_bound(cell, a, b)
         first, second = Leaves(a), Leaves(b)
         if first.shape != second.shape:
+            first, second = self._common(a, b)
+        if first.shape != second.shape:
             raise self._refusal(cell, a, b)
-        plans = [self._leaf(cell, x, y) for x, y in zip(first.leaves, second.leaves, strict=True)]
+        pairs = enumerate(zip(first.leaves, second.leaves, strict=True))
+        plans = [self._leaf(cell, x, y, i in first.runs) for i, (x, y) in pairs]
         return lambda: first.rebuild([plan() for plan in plans])
 
-    def _leaf(self, cell: Cell, x: Any, y: Any) -> Callable[[], Any]:
+    def _common(self, a: Any, b: Any) -> tuple[Leaves, Leaves]:
+        """Values in which lists of different lengths have got one structure."""
+        found = []
+        for side, value, other in zip(self.sides, (a, b), (b, a), strict=True):
+            with self.tracer.regions.writing_to(side.block):
+                found.append(Leaves(common(value, other, self.outside)))
+        return found[0], found[1]
+
+    def _leaf(self, cell: Cell, x: Any, y: Any, is_run: bool = False) -> Callable[[], Any]:
         if x is y or (isinstance(x, _NUMBERS) and type(x) is type(y) and _same_number(x, y)):
             return lambda: x
-        if leaf_kind(x) == "tensor" and self.tracer.value_of(x) is self.tracer.value_of(y):
+        sharing = self.tracer.regions.sharing
+        loss = sharing.loss_of(x) or sharing.loss_of(y)
+        if loss is None and leaf_kind(x) == "tensor" and self._is_same_view(x, y):
             return lambda: x
-        type_ = self._type(cell, x, y)
+        with sharing.handing_on():
+            type_ = self._type(cell, x, y, is_run)
         index = len(self.types)
         self.types.append(type_)
         self._kinds.append(str(leaf_kind(x)))
         self._pairs.append((x, y))
+        self._runs.append(is_run)
         self._contents.append(cell.identity[0] == "tensor")
+        self._losses.append(loss)
         return lambda: self._made[index]
 
-    def _type(self, cell: Cell, x: Any, y: Any) -> Type:
+    def _is_same_view(self, x: Any, y: Any) -> bool:
+        """Whether two tensors are one in value and in memory, and stay so."""
+        same = self.tracer.value_of(x) is self.tracer.value_of(y) and base_of(x) is base_of(y)
+        return same and all(one._base is None or one._chain for one in (x, y))
+
+    def _type(self, cell: Cell, x: Any, y: Any, is_run: bool) -> Type:
         a, b = leaf_type(self.tracer, x), leaf_type(self.tracer, y)
         if a == b and not self._inner(a):
             return a
@@ -384,10 +560,8 @@ class _Merge:
             and a.dtype is b.dtype
             and len(a.sizes) == len(b.sizes)
         ):
-            sizes = [self._size(p, q) for p, q in zip(a.sizes, b.sizes, strict=True)]
-            known = [size for size in sizes if size is not None]
-            if len(known) == len(sizes):
-                return a.with_(sizes=tuple(known))
+            pairs = enumerate(zip(a.sizes, b.sizes, strict=True))
+            return a.with_(sizes=tuple([self._size(p, q, is_run and i == 0) for i, (p, q) in pairs]))
         raise self._refusal(cell, x, y)
 
     def _inner(self, type_: Type | Size) -> bool:
@@ -395,14 +569,14 @@ class _Merge:
         sizes = type_.sizes if isinstance(type_, TensorType) else (type_,)
         return any(isinstance(size, SizeExpr) and not free_vars(size) <= self.outside for size in sizes)
 
-    def _size(self, a: Size, b: Size) -> Size | None:
+    def _size(self, a: Size, b: Size, varies: bool) -> Size:
         inner = self._inner(a) or self._inner(b)
         if a == b and not inner:
             return a
-        if not inner and not self._leaves:
-            return a if self.tracer.taken_to_be_equal(a, b) else None
+        if not inner and not self._leaves and not varies and self.tracer.taken_to_be_equal(a, b):
+            return a
         if (a, b) not in self._sizes:  # what differs alike is equal
-            self._sizes[a, b] = var(self.tracer.fresh_size("n", 2))
+            self._sizes[a, b] = var(self.tracer.fresh_size("n", 2), _lowest(a, b) if varies else 0)
         return self._sizes[a, b]
 
     def _half_bound(self, cell: Cell, a: Any, b: Any) -> Callable[[], Any]:
@@ -449,8 +623,6 @@ class _Merge:
         return EAGER.full(sizes, 0, type_.dtype)
 
     def _refusal(self, cell: Cell, a: Any, b: Any) -> CaptureError:
-        if cell.identity[0] == "grown":
-            return self._uneven()
         location, context = self.branch.location, self.tracer.context
         changes = [side.changes.get(cell.identity) for side in self.sides]
         places = [None if x is None else self.branch.line_of(i, x) for i, x in enumerate(changes)]
@@ -479,16 +651,16 @@ class _Merge:
             advice="make both the same: cast, pad or expand one of them, or keep it out of the branch",
         )
 
-    def _uneven(self) -> CaptureError:
-        """One side appends more than the other to a list that grows in a loop."""
-        grown = self.tracer.lists_growing
-        return CaptureError(
-            "append() in a branch that the run decides changes the length of a list",
-            expected="as many elements on both sides",
-            location=grown.last_append or self.branch.location,
-            context=self.tracer.context,
-            advice="append in both branches, or keep the elements in a tensor with a mask",
-        )
+
+def _replaced(items: list[Any], which: list[int], new: Any) -> list[Any]:
+    """Some items replaced by new ones."""
+    found = dict(zip(which, list.__iter__(new), strict=True))
+    return [found.get(i, item) for i, item in enumerate(items)]
+
+
+def _lowest(a: Size, b: Size) -> int:
+    """What neither of two numbers of elements is below."""
+    return max(0, min(size if isinstance(size, int) else bounds(size)[0] or 0 for size in (a, b)))
 
 
 def _leaves(a: Any, b: Any) -> bool:
@@ -519,7 +691,7 @@ def _is_users(error: Exception) -> bool:
     return any(i.opname == "RAISE_VARARGS" and i.offset == trace.tb_lasti for i in dis.get_instructions(code))
 
 
-def _line_of(error: Exception, repeated: bool = False) -> Location | None:
+def line_of_error(error: Exception, repeated: bool = False) -> Location | None:
     """The user's line that raised an error, or the one that is there most often."""
     marks = []
     trace = error.__traceback__

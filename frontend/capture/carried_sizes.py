@@ -26,12 +26,14 @@ class CarriedSizes:
         self._low: dict[str, int | None] = {}
         self._names: dict[tuple[Size, Size, Size], str] = {}
         self._then: dict[str, Size] = {}
+        self._of_lists: set[str] = set()
 
     def begin(self) -> None:
         """A new attempt begins: the variables have their first values as examples."""
         self._then.clear()
         for name, start in self.starts.items():
-            self._tracer.set_hints({name: hint(start, self._tracer.hints)})
+            example = hint(start, self._tracer.hints)
+            self._tracer.set_hints({name: max(example, 2) if name in self._of_lists else example})
             self._tracer._data_sizes.add(name)
 
     def is_one(self, size: Any) -> bool:
@@ -48,6 +50,11 @@ class CarriedSizes:
         if self._then.setdefault(name, then) == then and self._keeps_bound(name, then):
             return now
         return self._variable(now, start, then)
+
+    def counts_elements(self, size: Size) -> None:
+        """A size is the number of a list's elements: the body is captured for a list that has some."""
+        if self.is_one(size):
+            self._of_lists.add(str(size))
 
     def known(self, start: Size, then: Size) -> SizeExpr | None:
         """The variable of tensors' sizes that begin and change like this, if there is one."""

@@ -19,6 +19,7 @@ from ...ir.locations import Location
 from ..tensor_base import wrap
 from .attributes import Attributes
 from .keys import Keys
+from .places import MISSING, Place
 from .tracer import Tracer
 
 __all__ = ["Appeared", "imagined", "note_appeared", "refuse_crossings", "refuse_lost"]
@@ -36,7 +37,7 @@ class Appeared:
     """
 
     path: str
-    place: Any
+    place: Place
     key: Any
     array: np.ndarray
     entry: str
@@ -46,7 +47,7 @@ def note_appeared(tracer: Tracer, attributes: Attributes) -> None:
     """Remember the names that a run has given tensors."""
     for path, place, key, tensor in attributes.appeared():
         found = Appeared(path, place, key, np.array(tensor._array), tracer.graph.name)
-        tracer.keys.appeared.setdefault((id(place), key), found)
+        tracer.keys.appeared.setdefault((id(place.owner), key), found)
 
 
 @contextmanager
@@ -54,17 +55,20 @@ def imagined(entry: str, keys: Keys, names: dict[int, tuple[str, Any]]) -> Itera
     """Let names that other entry points set stand for tensors within the `with` block."""
     made = []
     others = [found for found in keys.appeared.values() if found.entry != entry]
-    before = [(found, Attributes.read(found.place, found.key)) for found in others]
+    before = [(found, found.place.get(found.key)) for found in others]
     try:
         for found in others:
             tensor = wrap(found.array.copy())
             names[id(tensor)] = (found.path, tensor)
             made.append((found, tensor))
-            Attributes.write(found.place, found.key, tensor)
+            found.place.put(found.key, tensor)
         yield made
     finally:
         for found, old in before:
-            Attributes.write(found.place, found.key, old)
+            if old is MISSING:
+                found.place.remove(found.key)
+            else:
+                found.place.put(found.key, old)
         for _, tensor in made:
             names.pop(id(tensor), None)
 

@@ -32,7 +32,7 @@ from .crossings import imagined, note_appeared, refuse_crossings
 from .grown_list import refuse_grown
 from .inputs import CaptureInputs, InputRun, Mutates, result_leaf
 from .keys import Keys
-from .known_state import known_state, roots
+from .known_state import known_state
 from .parameters import ExampleCall, bind_example
 from .retrace import subject_of
 from .specialised import refuse_specialised
@@ -40,7 +40,7 @@ from .surroundings import Surroundings
 from .tracer import Tracer
 from .verdict import Verdict
 
-__all__ = ["Captured", "EntryPoint", "Session", "capture", "exclusive"]
+__all__ = ["Captured", "EntryPoint", "Session", "capture", "definition", "exclusive"]
 
 _MOST_DECORATORS = 50  # lines of them
 _turn = threading.RLock()  # a check runs the function, which may capture something of its own (`ingot.compile`)
@@ -207,7 +207,7 @@ def _run(
     from ..script.callees import scripted
 
     tracer.may_write_inputs = entry.mutates != "refuse"
-    attributes = Attributes(session.modules.values(), roots(entry.func), entry.func)
+    attributes = Attributes(session.modules.values(), entry.func)
     tracer.paths = attributes.tensor_paths
     run = InputRun(inputs, leaves)
     mode.tracer = tracer
@@ -218,8 +218,10 @@ def _run(
             tracer.refuse_caught()
             refuse_grown(result, tracer.context)
             results, tree = _flatten_result(result, session.types, entry.func)
+            tracer.python_state.refuse_changed(attributes.changed())
             for path, old, new, elsewhere in attributes.replaced():
                 tracer.replace(path, old, new, elsewhere)
+            tracer.refuse_joined(attributes.joined())
             note_appeared(tracer, attributes)
             written = run.written(tracer)
             after, further = run.changed_containers(tracer, entry.mutates)
@@ -250,17 +252,19 @@ def _flatten_result(result: Any, types: Types, func: Any) -> tuple[list[Any], Tr
             f"the program's result: {error.what}",
             expected=error.expected,
             found=error.found,
-            location=_definition(func),
+            location=definition(func),
             advice=error.advice or "leave it out of what the captured function returns, or return the tensors in it",
         ) from None
 
 
-def _definition(func: Any) -> Location | None:
+def definition(func: Any) -> Location | None:
     """The line where a function, or a module's `forward`, is defined."""
     found = getattr(func, "forward", func) if isinstance(func, Module) else func
     code = getattr(inspect.unwrap(getattr(found, "__func__", found)), "__code__", None)
     if code is None:
         return None
+    if code.co_name == "<lambda>":
+        return resolve((code, 0))
     first = code.co_firstlineno
     for line in range(first, first + _MOST_DECORATORS):  # the first line is that of a decorator
         text = linecache.getline(code.co_filename, line).rstrip()

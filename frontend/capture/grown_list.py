@@ -1,57 +1,33 @@
-"""Lists in scripted functions: they may grow in loops whose length the run decides.
+"""Lists in scripted functions: how many elements they have may be the run's to decide.
 
-What a captured loop appends is one tensor afterwards, the elements of all iterations stacked. It stands in the list as
-a `Run`. `stack` and `cat` take such a list, elements can be taken out of it, and loops can go over it.
+What a captured loop appends, or one side of a captured branch, is one tensor afterwards, with the elements' number in
+front. It stands in the list as a `Run`. `stack` and `cat` take such a list, elements can be taken out of it, set and
+added, and loops can go over it. (What branches and loops note about lists is the subject of `list_growth`.)
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ...ir.dtypes import get_default_dtype
 from ...ir.errors import CaptureError
 from ...ir.locations import Location, here
 from ...ir.registry import Op, lookup
 from ..dispatch import EAGER
 from ..mode import mode
 from ..tensor_base import TensorBase
+from .joining import note_kin, run_of
+from .run import Run, as_row, check_index, list_refused
 from .sharing import base_of
-from .structured import leaf_kind
-from .symbols import SymBool, SymFloat
+from .symbols import SymBool
 from .symint import as_size
 
-__all__ = ["Growing", "Growth", "Growths", "Run", "SymList", "as_kind", "refuse_grown"]
+__all__ = ["Run", "SymList", "made_list", "refuse_grown"]
 
 _STACK: Final = lookup("stack")
-
-
-class Run:
-    """Elements of a list that a captured loop has appended: one tensor with the element's number in front.
-
-    Attributes:
-        kind: what the elements are: `"tensor"`, `"int"`, `"float"` or `"bool"`.
-        location: the line that appends them.
-    """
-
-    def __init__(self, tensor: Any, kind: str = "tensor", location: Location | None = None) -> None:
-        self.tensor = tensor
-        self.kind = kind
-        self.location = location
-
-    def like(self, tensor: Any) -> Run:
-        """Other elements of the same kind."""
-        return Run(tensor, self.kind, self.location)
-
-    def element(self, index: Any) -> Any:
-        """One element, as the tensor or run-time number that was appended."""
-        return as_kind(self.kind, EAGER.select(self.tensor, 0, index))
-
-    def __len__(self) -> int:
-        return int(self.size)
-
-    @property
-    def size(self) -> Any:
-        return self.tensor.shape[0]
+_SELECT: Final = lookup("select")
 
 
 def refuse_grown(result: Any, context: str) -> None:
@@ -74,85 +50,79 @@ def refuse_grown(result: Any, context: str) -> None:
         refuse_grown(item, context)
 
 
-def as_kind(kind: str, tensor: Any) -> Any:
-    """A tensor without dimensions as the run-time number that it stands for; others as they are."""
-    tracer = mode.tracer
-    if kind == "tensor" or tracer is None:
-        return tensor
-    return tracer.integer(tensor) if kind == "int" else {"float": SymFloat, "bool": SymBool}[kind](tensor, tracer)
-
-
-class Growth:
-    """What one loop appends to one list in an iteration.
-
-    Attributes:
-        list: the list.
-        items: what was appended.
-        location: the first line that did.
-        kind: what the elements are.
-    """
-
-    def __init__(self, grown: SymList, location: Location | None) -> None:
-        self.list = grown
-        self.items: list[Any] = []
-        self.location = location
-        self.kind = ""
-
-    def get(self) -> tuple[Any, ...]:
-        """The elements of the iteration so far."""
-        return tuple(self.items)
-
-    def set(self, items: tuple[Any, ...]) -> None:
-        """Let these be the elements."""
-        self.items[:] = items
-
-    def add(self, item: Any) -> None:
-        """One more element.
-
-        Raises:
-            CaptureError: when it is neither a tensor nor a number, or not of the kind of the others.
-        """
-        kind = leaf_kind(item)
-        if kind is not None and self.items and kind != self.kind:
-            raise _refused(
-                f"a list that grows in a loop gets elements of types {self.kind} and {kind}",
-                "tensors or numbers of one type",
-                "append to one list for each, or make them one type",
-            )
-        self.kind = str(kind)
-        if kind is None:
-            raise _refused(
-                f"a list that grows in a loop gets an element of type {type(item).__name__}",
-                "tensors or numbers of one type",
-                "append to one list for each part",
-            )
-        self.items.append(item)
-
-
 class SymList(list[Any]):
     """A list of a scripted function.
 
     Attributes:
         depth: how many regions the capture was in when the list was made.
+        line: where a branch or loop has last appended to it.
+        lost: where a list has been changed that is this one or not, and what decides whether it is.
     """
 
-    __slots__ = ("depth",)
+    __slots__ = ("__weakref__", "_twins", "depth", "line", "lost")
 
     def __init__(self, items: Any = ()) -> None:
         super().__init__(items)
+        self._twins: list[tuple[weakref.ref[SymList], Location | None]] = []
+        self.line: Location | None = None
+        self.lost: tuple[Location | None, Location | None] | None = None
         self.depth = mode.tracer.regions.depth if mode.tracer is not None else 0
+
+    # -- being another list or not
+
+    def may_be(self, other: SymList, location: Location | None) -> None:
+        """Note that this list and another are one, or not: the run decides it, at the branch or loop at `location`."""
+        if other is not self:
+            self._twins.append((weakref.ref(other), location))
+            other._twins.append((weakref.ref(self), location))
+
+    def twins(self) -> Iterator[SymList]:
+        """The lists that this one may be, as far as they are in use."""
+        for reference, _ in self._twins:
+            if (other := reference()) is not None:
+                yield other
+
+    def _changing(self) -> None:
+        """The list is about to be changed: what it may be is changed, or not."""
+        self.refuse_lost()
+        for reference, location in self._twins:
+            other = reference()
+            if other is not None and other.lost is None and mode.tracer is not None:
+                other.lost = here(), location
+                mode.tracer.regions.sharing.lost_lists.append(other)
+
+    def refuse_lost(self) -> None:
+        """The list is about to be used.
+
+        Raises:
+            CaptureError: when the run decides whether another list that was changed is this one.
+        """
+        if self.lost is not None:
+            line, decides = self.lost
+            raise list_refused(
+                "a list is used that a change of another one has changed, or not, as the run decides",
+                "a list of its own",
+                "make a copy of the list before it gets two names: xs = list(ys)",
+                found=[
+                    f"a change at {line} of a list that is this one",
+                    f"a branch or loop at {decides} that decides it",
+                ],
+            )
 
     # -- growing
 
     def append(self, item: Any) -> None:
-        growth = self._growth("append()")
-        if growth is None:
+        self._changing()
+        loop = self._loop()
+        if mode.tracer is not None and mode.tracer.regions.depth > self.depth:
+            self.line = here()
+        if loop is None or loop.carries(self):
             super().append(item)
         else:
-            growth.add(item)
+            loop.growth_of(self).add(item)
 
     def extend(self, items: Any) -> None:
-        if isinstance(items, SymList) and items.has_runs and self._growth("extend()") is None:
+        if isinstance(items, SymList) and items.has_runs:
             for item in items.segments():
                 self.take(item) if isinstance(item, Run) else self.append(item)
             return
@@ -164,29 +134,76 @@ class SymList(list[Any]):
         return self
 
     def take(self, run: Run) -> None:
-        """Elements that a loop has appended."""
-        if mode.tracer is not None and mode.tracer.regions.depth > self.depth:
-            raise _refused(
-                "a list grows in a loop within a branch or loop that it was not made in",
-                "a list that grows where it was made",
-                "make the list in the same block, and hand its stack() on",
-            )
+        """Elements of which the run decides how many there are."""
+        self._resizing()
         super().append(run)
 
-    def _growth(self, how: str) -> Growth | None:
-        """Where the innermost captured loop notes what it appends, if the list comes from outside of it."""
-        tracer = mode.tracer
-        lists = None if tracer is None else tracer.lists_growing
-        if lists is None or self.depth >= lists.depth:
-            return None
-        if lists.outer is not None and self.depth < lists.outer.depth:
-            raise _refused(
-                f"{how} in an inner loop of a list from outside of the outer one",
-                "a list that grows in one loop",
-                "collect in a list of the outer loop's body and append its stack()",
-            )
-        found: Growth = lists.growth_of(self)
-        return found
+    def insert(self, index: Any, item: Any) -> None:
+        self._resizing()
+        if self.has_runs and index != 0:
+            self._refuse("insert()")
+        super().insert(index, item)
+
+    def pop(self, index: Any = -1) -> Any:
+        self._resizing()
+        if not self.has_runs:
+            return super().pop(index)
+        if not isinstance(index, int) or index not in (0, -1):
+            self._refuse("pop()")
+        if not isinstance(list.__getitem__(self, index), Run):
+            return super().pop(index)
+        items = list(super().__iter__())
+        if len(items) > 1 and not _has_some(items[index], 1):
+            items = [self.one_run()]
+        run = items[index]
+        check_index(run.size, index, "pop from empty list")
+        first, last = (1, None) if index == 0 else (0, -1)
+        items[index] = run.like(EAGER.slice(run.tensor, 0, first, last, 1))
+        super().__setitem__(slice(None), items)
+        return run.element(index)
+
+    def clear(self) -> None:
+        self._resizing()
+        super().clear()
+
+    def __delitem__(self, index: Any) -> None:
+        self._resizing()
+        if not self.has_runs:
+            super().__delitem__(index)
+        elif isinstance(index, int) and index in (0, -1):
+            self.pop(index)
+        else:
+            self._refuse("del")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._changing()
+        self.reading()
+        if not self.has_runs:
+            super().__setitem__(index, value)
+            return
+        if isinstance(index, slice):
+            self._refuse("setting a slice")
+        run = self.one_run()
+        run_of([run], [value])  # refuses what is of another type
+        if _is_element(value, run, index):  # xs[0] += 1, which has changed the run
+            return
+        check_index(run.size, index, "list assignment index out of range")
+        row = as_row(value)
+        new = run.like(EAGER.select_scatter(run.tensor, row, dim=0, index=index))
+        note_kin(new.tensor, [run, row])
+        super().__setitem__(slice(None), [new])
+
+    def _loop(self) -> Any:
+        """The innermost captured loop, if the list comes from outside of it."""
+        loop = None if mode.tracer is None else mode.tracer.lists_growing
+        return None if loop is None or self.depth >= loop.depth else loop
+
+    def _resizing(self) -> None:
+        """Elements are added or removed in another way than a loop can follow that only notes what it appends."""
+        self._changing()
+        loop = self._loop()
+        if loop is not None and not loop.carries(self):
+            loop.carry(self)
 
     # -- reading
 
@@ -194,30 +211,42 @@ class SymList(list[Any]):
     def has_runs(self) -> bool:
         return any(isinstance(item, Run) for item in super().__iter__())
 
-    def _reading(self) -> None:
-        lists = None if mode.tracer is None else mode.tracer.lists_growing
-        if lists is not None and self.depth < lists.depth:
-            lists.read(self)
+    def reading(self) -> None:
+        """The elements are about to be looked at."""
+        self.refuse_lost()
+        loop = self._loop()
+        if loop is not None:
+            loop.read(self)
 
     def segments(self) -> list[Any]:
-        """The elements, with a `Run` for those that a loop has appended."""
-        self._reading()
+        """The elements, with a `Run` for those of which the run decides how many there are."""
+        self.reading()
         return list(super().__iter__())
+
+    def one_run(self) -> Run:
+        """All elements as one run. It takes their place in the list, unless that would be a change for the outside."""
+        items = self.segments()
+        run = run_of(items, line=self.line)
+        tracer, loop = mode.tracer, self._loop()
+        within = self.depth if loop is None or not loop.carries(self) else loop.depth
+        if tracer is not None and tracer.regions.depth == within:
+            super().__setitem__(slice(None), [run])
+        return run
 
     def length(self) -> Any:
         """The number of elements, which may be a run-time number."""
         return sum((item.size if isinstance(item, Run) else 1 for item in self.segments()), 0)
 
     def __len__(self) -> int:
-        self._reading()
+        self.reading()
         return int(self.length()) if self.has_runs else super().__len__()
 
     def __iter__(self) -> Iterator[Any]:
-        self._reading()
+        self.reading()
         for item in super().__iter__():
             if isinstance(item, Run):
-                raise _refused(
-                    "Python iterates over a list that has grown in a loop whose length the run decides",
+                raise list_refused(
+                    "Python iterates over a list whose length the run decides",
                     "a loop in a scripted function, or one operation on all elements",
                     "use ingot.stack(list), or put @ingot.jit.script above the function that iterates",
                     here() or item.location,
@@ -227,34 +256,19 @@ class SymList(list[Any]):
     def __add__(self, other: Any) -> Any:
         if not isinstance(other, list):
             return NotImplemented
-        return _made([*self.segments(), *(other.segments() if isinstance(other, SymList) else other)])
+        return made_list([*self.segments(), *(other.segments() if isinstance(other, SymList) else other)])
 
     def __radd__(self, other: Any) -> Any:
-        return _made([*other, *self.segments()]) if isinstance(other, list) else NotImplemented
+        return made_list([*other, *self.segments()]) if isinstance(other, list) else NotImplemented
 
     def copy(self) -> SymList:
-        return _made(self.segments())
-
-    def pop(self, index: Any = -1) -> Any:
-        items = self.segments()
-        if not self.has_runs:
-            return super().pop(index)
-        last = items[-1]
-        if index != -1 or not isinstance(last, Run) or self._is_from_outside():
-            self._refuse("pop()")
-        assert isinstance(last, Run)
-        found = last.element(-1)
-        list.__setitem__(self, -1, last.like(EAGER.slice(last.tensor, 0, None, -1, 1)))
-        return found
-
-    def _is_from_outside(self) -> bool:
-        return mode.tracer is not None and mode.tracer.regions.depth > self.depth
+        return made_list(self.segments())
 
     def _refuse(self, how: str) -> None:
         run = next(item for item in super().__iter__() if isinstance(item, Run))
-        raise _refused(
-            f"{how} of a list that has grown in a loop whose length the run decides",
-            "append(), extend(), +, pop(), len(), an index, a slice or a loop",
+        raise list_refused(
+            f"{how} of a list whose length the run decides",
+            "append(), extend(), +, insert(0, x), pop(), pop(0), clear(), len(), an index, a slice or a loop",
             "make a tensor of it by ingot.stack(list), and use that",
             here() or run.location,
         )
@@ -277,55 +291,52 @@ class SymList(list[Any]):
             return SymList(found) if isinstance(index, slice) else found
         if isinstance(index, slice):
             return self._slice(items, index)
-        if isinstance(index, int) and index < 0:
-            return self._from_end(items, index)
-        for item in items:
-            size = item.size if isinstance(item, Run) else 1
-            if not isinstance(item, Run):
-                if isinstance(index, int) and index == 0:
-                    return item
-            elif item is items[-1] or bool(index < size):
-                return item.element(index)
-            index = index - size
-        raise IndexError("list index out of range")
-
-    def _from_end(self, items: list[Any], index: int) -> Any:
-        for item in reversed(items):
+        if not isinstance(index, int):
+            return self.one_run().element(index)
+        left = index if index >= 0 else -1 - index  # elements between the end of the list that is counted from and it
+        for item in items if index >= 0 else reversed(items):
             if isinstance(item, Run):
-                return item.element(index)
-            index += 1
-            if index == 0:
+                if len(items) > 1 and not _has_some(item, left + 1):
+                    break
+                return item.element(left if index >= 0 else -1 - left)
+            if left == 0:
                 return item
-        raise IndexError("list index out of range")
+            left -= 1
+        return self.one_run().element(index)
 
     def _slice(self, items: list[Any], index: slice) -> Any:
         if index == slice(None):
-            return _made(items)
+            return made_list(items)
         if index == slice(None, None, -1):
-            return _made([x.like(EAGER.flip(x.tensor, (0,))) if isinstance(x, Run) else x for x in reversed(items)])
-        [run, *others] = [item for item in items if isinstance(item, Run)]
-        if run.kind != "tensor" and (others or len(items) > 1):
-            self._refuse("a slice")
-        joined = run.tensor if len(items) == 1 else _joined(items)
-        whole = EAGER.slice(joined, 0, index.start, index.stop, 1 if index.step is None else index.step)
-        return _made([run.like(whole)])
+            return made_list([_reversed(x) if isinstance(x, Run) else x for x in reversed(items)])
+        run = self.one_run()
+        whole = EAGER.slice(run.tensor, 0, index.start, index.stop, 1 if index.step is None else index.step)
+        return made_list([run.like(whole)])
 
-    def require_some(self, message: str) -> None:
+    def require_some(self, message: str, error: str = "RuntimeError") -> None:
         """Check at run time that there is an element: that a loop which appends has had iterations."""
         tracer, items = mode.tracer, self.segments()
         if tracer is None or not items or any(not isinstance(item, Run) for item in items):
             return
         count = as_size(self.length())
         if not tracer.known(">=", count, 1):
-            tracer.require(tracer.relation_tensor(">=", count, 1), message, here())
+            tracer.require(tracer.relation_tensor(">=", count, 1), message, here(), error)
+
+    def as_tensor(self) -> Any:
+        """A tensor with a copy of the elements, which are numbers."""
+        run = run_of(self.segments())
+        if run.kind == "tensor":
+            raise list_refused("ingot.tensor() of a list of tensors", "a list of numbers", "use ingot.stack(list)")
+        self.require_some("tensor: the list is empty, and nothing tells its dtype", "ValueError")
+        return EAGER.cast(run.tensor, dtype=get_default_dtype()) if run.kind == "float" else EAGER.clone(run.tensor)
 
     def __ingot_joined__(self, op: Op, dim: int = 0) -> Any:
         """`stack` or `cat` of the elements."""
         if any(isinstance(item, Run) and item.kind != "tensor" for item in self.segments()):
-            raise _refused(
-                f"{op.short} of a list of numbers", "tensors", "append tensors, or one tensor with all of the numbers"
+            raise list_refused(
+                f"{op.short} of a list of numbers", "tensors", "append tensors, or make one by ingot.tensor(list)"
             )
-        self.require_some(f"{op.short}: tensors is empty")
+        self.require_some(f"{op.short}: tensors is empty", "ValueError")
         whole = _joined(self.segments())
         if op is _STACK:
             return whole if dim == 0 else _moved(whole, dim if dim >= 0 else dim + whole.ndim)
@@ -336,10 +347,13 @@ class SymList(list[Any]):
 
 
 def _refusing(name: str) -> Any:
-    """A method of lists for what has not grown in a captured loop."""
+    """A method of lists for what has as many elements as Python knows."""
     plain = getattr(list, name)
 
     def method(self: SymList, *args: Any, **kwargs: Any) -> Any:
+        self.reading()
+        if name in ("remove", "reverse", "sort", "__imul__"):
+            self._changing()
         if self.has_runs:
             self._refuse("in" if name == "__contains__" else f"{name.strip('_')}()")
         return plain(self, *args, **kwargs)
@@ -349,17 +363,39 @@ def _refusing(name: str) -> Any:
 
 
 _REFUSING: Final = (
-    "insert", "remove", "clear", "reverse", "sort", "index", "count", "__setitem__", "__delitem__", "__contains__",
-    "__mul__", "__rmul__", "__imul__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__reversed__",
+    "remove", "reverse", "sort", "index", "count", "__contains__", "__mul__", "__rmul__", "__imul__", "__eq__",
+    "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__reversed__",
 )  # fmt: skip
 
 for _name in _REFUSING:
     setattr(SymList, _name, _refusing(_name))
 
 
-def _made(items: list[Any]) -> SymList:
+def made_list(items: list[Any], line: Location | None = None) -> SymList:
+    """A list of elements and runs; `line` is where the last one was appended."""
     found = SymList()
     list.extend(found, items)
+    found.line = line
+    return found
+
+
+def _has_some(run: Run, count: int) -> bool:
+    """Whether a run is known to have so many elements."""
+    return bool(mode.tracer is not None and mode.tracer.known(">=", as_size(run.size), count))
+
+
+def _is_element(value: Any, run: Run, index: Any) -> bool:
+    """Whether a value is the view on a run that its element is."""
+    if not isinstance(value, TensorBase) or not value._chain or value._base is not base_of(run.tensor):
+        return False
+    op, step = value._chain[-1]
+    before = len(run.tensor._chain)
+    return len(value._chain) == before + 1 and op is _SELECT and step == {"dim": 0, "index": as_size(index)}
+
+
+def _reversed(run: Run) -> Run:
+    found = run.like(EAGER.flip(run.tensor, (0,)))
+    note_kin(found.tensor, [run])
     return found
 
 
@@ -372,82 +408,3 @@ def _joined(items: list[Any]) -> Any:
 def _moved(whole: Any, dim: int) -> Any:
     order = [*range(1, dim + 1), 0, *range(dim + 1, whole.ndim)]
     return EAGER.permute(whole, tuple(order))
-
-
-class Growths:
-    """What the loop around a branch appends to lists, as it is before a side of the branch."""
-
-    def __init__(self, tracer: Any) -> None:
-        self._growing: Growing | None = tracer.lists_growing
-        growths = self._growing.growths if self._growing is not None else {}
-        self._before = {growth: growth.get() for growth in growths.values()}
-
-    def changed(self) -> list[tuple[Growth, tuple[Any, ...]]]:
-        """The lists that the side has appended to, with all that the iteration appends to them until its end."""
-        growths = self._growing.growths.values() if self._growing is not None else ()
-        return [(growth, growth.get()) for growth in growths if len(growth.items) != len(self._before.get(growth, ()))]
-
-    def restore(self) -> None:
-        """Take back what the side has appended."""
-        for growth in list(self._growing.growths.values()) if self._growing is not None else ():
-            growth.set(self._before.get(growth, ()))
-
-
-class Growing:
-    """The lists that one capture of a loop's body makes longer.
-
-    Args:
-        depth: how many regions the capture is in, in the body itself.
-        outer: the same of the loop around it.
-    """
-
-    def __init__(self, depth: int, outer: Growing | None) -> None:
-        self.depth = depth
-        self.outer = outer
-        self.growths: dict[int, Growth] = {}
-        self.last_append: Location | None = None
-        self._read: dict[int, Location | None] = {}
-
-    def growth_of(self, grown: SymList) -> Growth:
-        """What is appended to a list."""
-        self.last_append = here()
-        found = self.growths.get(id(grown))
-        if found is None:
-            found = self.growths[id(grown)] = Growth(grown, here())
-        self._check(grown)
-        return found
-
-    def refuse_changed(self, region: Any) -> None:
-        """Every element that an iteration appends must be a tensor of its own.
-
-        Raises:
-            CaptureError: when one from outside of the loop is changed by it.
-        """
-        for growth in self.growths.values():
-            for item in growth.items:
-                if isinstance(item, TensorBase) and id(base_of(item)) in region.changed:
-                    raise _refused(
-                        "a loop appends a tensor to a list that it also changes in place",
-                        "a tensor of its own for each iteration",
-                        "append a clone()",
-                        growth.location,
-                    )
-
-    def read(self, found: SymList) -> None:
-        """The body reads a list from outside of it."""
-        self._read.setdefault(id(found), here())
-        self._check(found)
-
-    def _check(self, found: SymList) -> None:
-        if id(found) in self.growths and id(found) in self._read:
-            raise _refused(
-                "a loop whose length the run decides reads a list that it makes longer",
-                "a list that the loop only appends to",
-                "carry the last element in a variable, or the elements in a tensor that ingot.cat makes longer",
-                self._read[id(found)],
-            )
-
-
-def _refused(what: str, expected: str, advice: str, location: Location | None = None) -> CaptureError:
-    context = mode.tracer.context if mode.tracer is not None else ""
-    return CaptureError(what, expected=expected, location=location or here(), context=context, advice=advice)

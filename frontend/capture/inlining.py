@@ -152,7 +152,8 @@ class _Inlining:
         if known is None and COMPARISONS[op](tracer._at_hints(left), tracer._at_hints(right)):
             by_data = (free_vars(left) | free_vars(right)) & tracer._data_sizes
             if by_data or tracer.regions.conditional:
-                tracer.require(tracer.relation_tensor(op, left, right), f"{self.name} needs {text}", self.location)
+                message = f"{self.name} needs {text}"
+                tracer.require(tracer.relation_tensor(op, left, right), message, self.location, "RuntimeError")
             else:
                 self._carry(relation, assumption)
             return
@@ -193,7 +194,8 @@ class _Inlining:
         elif kind == "prim::Item":
             self.held[node.output] = self.tracer.item(self.held[node.inputs[0]])
         elif kind == "prim::Assert":
-            self.tracer.require(self.held[node.inputs[0]], node.attrs["message"], node.location)
+            message, error = node.attrs["message"], node.attrs["error"]
+            self.tracer.require(self.held[node.inputs[0]], message, node.location, error)
         elif node.blocks:
             self._structured(node)
         else:

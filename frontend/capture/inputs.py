@@ -12,9 +12,9 @@ import numpy as np
 
 from ...ir.arrays import is_array
 from ...ir.errors import ArgumentError, CaptureError, IngotError
-from ...ir.locations import Location
+from ...ir.locations import Location, here
 from ...ir.trees import Tree, Types, flatten, leaf_names, leaf_trees, unflatten
-from ..mode import mode
+from ..random import Generator
 from ..tensor_base import TensorBase
 from .containers import Containers
 from .dims import DynamicSizes
@@ -64,6 +64,7 @@ class CaptureInputs:
                 f"trace: argument '{name}': {error.what}",
                 expected=error.expected,
                 found=error.found,
+                location=error.location or here(),
                 advice=error.advice,
             ) from None
         self.trees[name] = tree
@@ -233,8 +234,6 @@ def result_leaf(value: Any) -> bool | Tree:
     if isinstance(value, TensorBase):
         return True
     refuse_undefined(value)
-    if isinstance(value, str) and mode.tracer is not None:
-        mode.tracer.refuse_text(value)
     kind = _NUMBERS.get(type(value).__name__)
     return False if kind is None else {"kind": "number", "type": kind}
 
@@ -242,7 +241,24 @@ def result_leaf(value: Any) -> bool | Tree:
 _NUMBERS = {"SymInt": "int", "LateInt": "int", "SymFloat": "float", "SymBool": "bool"}
 
 
+def _refuse_generator(value: Any) -> None:
+    """A source of random numbers is state: what a call gave to it would not be moved on.
+
+    Raises:
+        ArgumentError: when the value is one.
+    """
+    if isinstance(value, Generator):
+        raise ArgumentError(
+            "a Generator cannot be an argument of a program",
+            expected="a generator that the function reaches: a global or closure variable, an attribute of its module",
+            location=here(),
+            advice="bind it before the capture, functools.partial(f, generator=g): it is state of the program then; "
+            "program(x, generator=g) draws from another one for a call",
+        )
+
+
 def _leaf(value: Any) -> bool | Tree:
+    _refuse_generator(value)
     if isinstance(value, Runtime):
         return {"kind": "number", "type": value.kind}
     return isinstance(value, TensorBase) or is_array(value)

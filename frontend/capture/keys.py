@@ -15,6 +15,11 @@ class Keys:
         gradients: the tensors whose `.grad` an entry point leaves behind, by `id`.
         appeared: names that an entry point has set to a tensor and that stood for none: `crossings.Appeared`, by place.
         lost: state that an entry point has replaced by what is none: the path, the entry point and the line.
+        read: the `id`s of tensors that entry points have found and used.
+        written: the lines that change tensors in place, by the `id`s of these.
+        moved: the `id`s of tensors in whose place an entry point puts others: these may get any of their names.
+        parted: what names stood for one tensor and do not after an entry point: the error, and the tensor.
+        joined: what names stand for one tensor after an entry point and did not before: `Attributes.joined`.
     """
 
     def __init__(self) -> None:
@@ -22,6 +27,11 @@ class Keys:
         self.gradients: dict[int, Any] = {}
         self.appeared: dict[tuple[int, Any], Any] = {}
         self.lost: dict[str, tuple[str, str, Any]] = {}
+        self.read: set[int] = set()
+        self.written: dict[int, Any] = {}
+        self.moved: set[int] = set()
+        self.parted: list[tuple[Exception, Any]] = []
+        self.joined: list[tuple[str, Any, Any, str, Any]] = []
         self._shared: dict[int, Any] = {}
         self._keys: dict[int, tuple[str, Any]] = {}  # with the tensor, so that its id stays its own
         self._owners: dict[str, int] = {}

@@ -313,6 +313,7 @@ class CaptureLedger(Sequence[LedgerEntry]):
             count, owner, value = taken, holder, part
         if (chain.scope == "local" and not count) or chain.root.startswith("__") or not is_plain(value):
             return
+        self._tracer.python_state.read(frame, chain, count, owner, value)
         step = chain.steps[count - 1] if count else None
         kind = chain.scope if chain.scope != "local" else "attribute"
         if step is not None and step.key == "training" and issubclass(type(owner), Module):

@@ -13,7 +13,7 @@ from types import CodeType, FrameType
 from typing import Any, Final
 
 from ...ir.locations import Location, is_internal, resolve
-from .reachable import is_users
+from .code_names import is_users_module
 from .time_limit import OutOfTime
 
 __all__ = ["branch_between", "lines_of"]
@@ -38,7 +38,7 @@ def lines_of(run: Callable[[], Any]) -> list[Step]:
         return local
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        users = is_users(frame.f_globals.get("__name__")) and not is_internal(frame.f_code.co_filename)
+        users = is_users_module(frame.f_globals.get("__name__")) and not is_internal(frame.f_code.co_filename)
         if not users:
             return None
         depths[frame] = _depth(frame)

@@ -1,9 +1,12 @@
-"""The walk over what a function reaches: the places whose contents it can change, tensors, arrays, random sources.
+"""The Python objects that code can reach: one walk, for all who have to know what code can change.
 
-It follows names, not guesses: the globals and modules that the function's code names, its closure and defaults, `self`,
-and from there the functions, classes, objects and containers. It stays out of the standard library, NumPy and Ingot's
-own code, but goes through the objects of Ingot's classes, such as modules and optimizers. (`reach` looks after what the
-branches of a program that is being captured change; it leaves tensors, arrays and classes alone.)
+It follows names, not guesses: the globals and modules that a function's code names, its closure and defaults, `self`,
+and from there the functions, classes, objects and containers. It stays out of the code of Python's library, NumPy and
+Ingot, but goes through objects of Ingot's classes, such as modules and optimizers.
+
+What lives here: the walk, and its plainest use, `Reachable`. `reach` asks it what a branch of a program that is being
+captured can change, `attributes` and `surroundings` what a whole run can change. What code reads, entry by entry, is
+`compile_reach`'s subject, which shares the places with it and has a narrower walk of its own.
 """
 
 from __future__ import annotations
@@ -12,243 +15,316 @@ import functools
 import random
 import re
 import sys
+import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from collections.abc import Callable, Iterable
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+)
 from typing import Any, Final
 
 import numpy as np
 
+from ...ir.locations import is_internal
+from ..module import Module
 from ..random import default_generator
 from ..tape import Leaf
 from ..tensor_base import TensorBase
+from .code_names import is_installed, is_users_module, names_in
+from .places import MODULE_TABLES, Place, Way, is_special, own_attribute, slots_of
 
-__all__ = ["Place", "Reachable", "is_users", "own_attributes", "reachable"]
+__all__ = ["DESCRIPTORS", "SOURCES", "Reachable", "Walk", "own_attributes", "reachable"]
+
+SOURCES: Final = (random.Random, np.random.Generator, np.random.RandomState)  # of random numbers
+# What of a descriptor may be, or hold, a function.
+DESCRIPTORS: Final[dict[type, tuple[str, ...]]] = {
+    property: ("fget", "fset", "fdel"), staticmethod: ("__func__",), classmethod: ("__func__",),
+    functools.cached_property: ("func",), functools.partialmethod: ("func", "args", "keywords"),
+}  # fmt: skip
 
 _MOST: Final = 200_000  # objects that are looked at
-_PLAIN: Final = (bool, int, float, complex, str, bytes, type(None), type(...), CodeType, range, slice, np.dtype)
+_PLAIN: Final = (
+    bool, int, float, complex, str, bytes, type(None), type(...), CodeType, range, slice, np.dtype, np.generic,
+    np.ufunc,
+)  # fmt: skip
 _OURS: Final = __name__.split(".")[0]
-_OTHERS: Final = {"numpy", "ml_dtypes", "cupy", "_pytest", "pytest", *sys.stdlib_module_names} - {"__main__"}
-# Of Ingot's objects, those that users change; graphs and what is compiled from them are not among them.
-_WALKED: Final = re.compile(rf"{_OURS}\.((nn|optim|utils|frontend)\b|ir\.program$)")
-_MISSING: Final = object()
-_DESCRIPTORS: Final = {property: ("fget", "fset"), staticmethod: ("__func__",), classmethod: ("__func__",)}
+_FOREIGN: Final = {"builtins", "numpy", "ml_dtypes", "cupy", "_pytest", "pytest"}  # no object of theirs is walked
+# Classes of Python's library whose objects only hold what others put there.
+_HOLDERS: Final = {"types.SimpleNamespace", "argparse.Namespace", "collections.UserDict", "collections.UserList"}
+_MODELS: Final = re.compile(rf"{_OURS}\.(nn|optim|utils)\b")
+_MACHINERY: Final = re.compile(rf"{_OURS}\.(frontend\b|ir\.program$)")
 
 
-class Place:
-    """Something that names or numbers stand for values in: a dict, a list, a variable, an object, a class.
+class Walk:
+    """One walk, nearest objects first.
 
     Args:
-        owner: it.
-        names: the keys or attributes that count, where not all do.
-    """
-
-    __slots__ = ("names", "owner", "path")
-
-    def __init__(self, path: str, owner: Any, names: Iterable[str] | None = None) -> None:
-        self.path = path
-        self.owner = owner
-        self.names = None if names is None else tuple(names)
-
-    def read(self) -> dict[Any, Any]:
-        """What it holds now."""
-        owner = self.owner
-        if isinstance(owner, dict):
-            return dict(owner) if self.names is None else {n: owner[n] for n in self.names if n in owner}
-        if isinstance(owner, (list, deque)):
-            return dict(enumerate(owner))
-        if isinstance(owner, set):
-            return dict.fromkeys(owner)
-        if isinstance(owner, CellType):
-            try:
-                return {"": owner.cell_contents}
-            except ValueError:  # a variable that is not bound yet
-                return {}
-        if isinstance(owner, type):
-            return {key: value for key, value in vars(owner).items() if not _is_special(key)}
-        found = {name: _own(owner, name) for name in self.names or ()}
-        return {name: value for name, value in found.items() if value is not _MISSING}
-
-    def write(self, before: dict[Any, Any]) -> None:
-        """Make it hold what it held before."""
-        owner = self.owner
-        if isinstance(owner, dict):
-            for key in self.read() if self.names is not None else list(owner):
-                del owner[key]
-            owner.update(before)
-        elif isinstance(owner, (list, deque)):
-            owner.clear()
-            owner.extend(before.values())
-        elif isinstance(owner, set):
-            owner.clear()
-            owner.update(before)
-        elif isinstance(owner, CellType):
-            if before:
-                owner.cell_contents = before[""]
-            else:
-                del owner.cell_contents
-        else:
-            _set_attributes(owner, self.read(), before)
-
-
-def _set_attributes(owner: Any, now: dict[str, Any], before: dict[str, Any]) -> None:
-    kind: Any = type if isinstance(owner, type) else object
-    for name in now.keys() - before.keys():
-        kind.__delattr__(owner, name)
-    for name, value in before.items():
-        if name not in now or now[name] is not value:
-            kind.__setattr__(owner, name, value)
-
-
-def _is_special(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")
-
-
-def is_users(module: str | None) -> bool:
-    """Whether a module's code is the user's, and so may hold state of his."""
-    root = (module or "").split(".")[0]
-    return root != _OURS and root not in _OTHERS
-
-
-class Reachable:
-    """What was found.
+        tensors: whether tensors are looked into, with their gradients and views.
+        machinery: whether objects of Ingot's own machinery are, such as programs and generators.
+        library: whether objects of classes of Python's library are.
+        installed: whether modules and classes of installed packages are that code names; objects of theirs are anyway.
 
     Attributes:
-        places: what holds values.
-        tensors, arrays: with the path that they were first met on.
-        sources: of random numbers, other than Ingot's.
+        places: what holds values, each with what it holds.
         complete: False when there was too much to look at all of it.
     """
 
-    def __init__(self) -> None:
-        self.places: list[Place] = []
-        self.tensors: list[tuple[str, Any]] = []
-        self.arrays: list[tuple[str, np.ndarray]] = []
-        self.sources: list[Any] = [random._inst, np.random.mtrand._rand]
+    def __init__(self, *, tensors: bool, machinery: bool, library: bool, installed: bool) -> None:
+        self.places: list[tuple[Place, dict[Any, Any]]] = []
         self.complete = True
+        self._tensors, self._machinery, self._library, self._installed = tensors, machinery, library, installed
         self._seen: dict[int, Any] = {}  # also keeps what was met alive, so that no `id` is used again
-        self._waiting: list[tuple[str, Any]] = []
-        self._globals: dict[tuple[int, str], None] = {}
+        self._waiting: deque[tuple[Way, Any]] = deque()
+        self._tables: set[int] = set()  # the dicts whose entries are read as attributes
+        self._named: set[tuple[int, str]] = set()  # globals, and attributes of modules
+        self._visits: dict[type, Callable[[Way, Any], None]] = {}
+        self._leaves: set[type] = set()  # classes whose objects lead nowhere
+        self._classes: set[type] = set()
+        self._slots: dict[type, tuple[str, ...] | None] = {}  # of classes; None for those that are not looked into
 
-    def walk(self, roots: Iterable[tuple[str, Any]]) -> None:
+    def walk(self, roots: Iterable[tuple[Way, Any]]) -> None:
         """Look at everything that the roots lead to."""
         self._waiting.extend(roots)
         while self._waiting:
-            path, value = self._waiting.pop()
-            if isinstance(value, _PLAIN) or id(value) in self._seen:
+            way, value = self._waiting.popleft()
+            if id(value) in self._seen:
+                continue
+            cls = type(value)
+            visit = self._visits.get(cls) or self._visit_of(cls)
+            if cls in self._leaves:
                 continue
             if len(self._seen) >= _MOST:
                 self.complete = False
                 return
             self._seen[id(value)] = value
-            self._visit(path, value)
+            visit(way, value)
+
+    def begin_in(self, functions: Iterable[Any]) -> None:
+        """Look at everything that functions lead to whose enclosing variables are no places: what these hold counts."""
+        functions = list(functions)
+        for function in functions:
+            for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+                self._seen[id(cell)] = cell
+                for value in Place(name, cell).read().values():
+                    self._later(name, value)
+        self.walk(("", function) for function in functions)
+
+    # ---------------------------------------------------------------------------- what narrower walks do otherwise
+
+    def _place(self, place: Place) -> None:
+        """Something that holds values: it is noted, and what it holds is looked at later."""
+        found = place.read()
+        self.places.append((place, found))
+        for key, value in found.items():
+            if type(value) not in self._leaves and id(value) not in self._seen:
+                self._waiting.append(((place, key), value))
+
+    def _tensor(self, way: Way, tensor: Any) -> None:
+        """A tensor: it leads nowhere, unless tensors are looked into."""
+
+    def _array(self, way: Way, array: Any) -> None:
+        """An array of NumPy's: it leads nowhere."""
+
+    def _source(self, way: Way, source: Any) -> None:
+        """A source of random numbers: its state is no object."""
+
+    # ----------------------------------------------------------------------------------------------------- the visits
+
+    def _visit_of(self, cls: type) -> Callable[[Way, Any], None]:
+        """What is done with the objects of a class, found when the first one is met."""
+        visits: list[tuple[Any, Callable[[Way, Any], None]]] = [
+            (TensorBase, self._tensor),
+            (np.ndarray, self._array),
+            (SOURCES, self._source),
+            (FunctionType, self._function),
+            ((MethodType, BuiltinFunctionType, MethodWrapperType, functools.partial, *DESCRIPTORS), self._callable),
+            (type, self._class),
+            ((tuple, frozenset, dict, list, set, deque, CellType), self._container),
+            (ModuleType, self._module),
+            (MappingProxyType, lambda way, value: self._container(way, tuple(value.values()))),
+            (weakref.ref, lambda way, value: self._later(way, value())),
+        ]
+        if issubclass(cls, (*_PLAIN, *(() if self._tensors else (TensorBase,)))):
+            self._leaves.add(cls)
+        found = self._visits[cls] = next((visit for kinds, visit in visits if issubclass(cls, kinds)), self._instance)
+        return found
+
+    def _later(self, way: Way, value: Any) -> None:
+        if type(value) not in self._leaves and id(value) not in self._seen:
+            self._waiting.append((way, value))
+
+    def _container(self, way: Way, value: Any) -> None:
+        place = Place(way, value, attributes=id(value) in self._tables)
+        if not isinstance(value, (tuple, frozenset)):
+            self._place(place)
+        if not isinstance(value, (list, deque, CellType)):  # items that the place does not give, and keys
+            for i, item in enumerate(value):
+                if type(item) not in self._leaves:
+                    self._later((place, i), item)
+        if type(value).__module__ not in ("builtins", "collections"):
+            self._instance(way, value)
+
+    def _callable(self, way: Way, value: Any) -> None:
+        if isinstance(value, functools.partial):
+            for name, part in ((way, value.func), ("args", value.args), (way, value.keywords)):
+                self._later(name, part)
+            return
+        parts = next(
+            (parts for kind, parts in DESCRIPTORS.items() if isinstance(value, kind)), ("__self__", "__func__")
+        )
+        for name in parts:
+            self._later(way, getattr(value, name, None))
+
+    def _function(self, way: Way, function: FunctionType) -> None:
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            if self._machinery or not is_internal(function.__code__.co_filename):
+                self._later(name, cell)
+            else:  # a variable of Ingot's own, which may hold a function of the user's
+                for value in Place(name, cell).read().values():
+                    if isinstance(value, (FunctionType, MethodType, functools.partial)):
+                        self._later(name, value)
+        if not is_users_module(function.__module__):
+            return
+        for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            self._later(way, value)
+        self._attributes(way, function.__dict__, type(function))
+        self._globals(function)
+
+    def _globals(self, function: FunctionType) -> None:
+        """The globals that a function's code names, and the attributes that it names of modules."""
+        names = names_in(function.__code__)
+        space = function.__globals__
+        self._names_of("", space, names)
+        modules: list[tuple[Way, Any]] = [(name, space.get(name, sys.modules.get(name))) for name in names]
+        modules += [
+            (name, value)
+            for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+            for value in Place(name, cell).read().values()
+        ]
+        seen: set[int] = set()
+        while modules:
+            way, module = modules.pop()
+            if isinstance(module, ModuleType) and id(module) not in seen and self._counts(module.__name__):
+                seen.add(id(module))
+                self._names_of(way, vars(module), names)
+                place = Place(way, vars(module), names)
+                modules += [((place, name), vars(module)[name]) for name in names if name in vars(module)]
+
+    def _names_of(self, way: Way, space: dict[str, Any], names: Iterable[str]) -> None:
+        new = [name for name in names if (id(space), name) not in self._named]
+        self._named.update((id(space), name) for name in new)
+        if new:
+            self._place(Place(way, space, new))
+
+    def _module(self, way: Way, module: ModuleType) -> None:
+        """A module: only what functions name of it counts."""
+
+    def _counts(self, module: str) -> bool:
+        """Whether code may change what a module or its classes hold."""
+        return is_users_module(module) and (self._installed or not is_installed(module))
+
+    def _class(self, way: Way, cls: type) -> None:
+        if self._counts(cls.__module__):
+            self._members(way, cls)
+
+    def _members(self, way: Way, cls: type) -> None:
+        """A class's attributes and methods, and those of the classes above."""
+        if cls in self._classes or not is_users_module(cls.__module__):
+            return
+        self._classes.add(cls)
+        self._place(Place(way or cls.__name__, cls))
+        for name, value in vars(cls).items():
+            if is_special(name) and isinstance(value, FunctionType):
+                self._later(way, value)
+        for base in cls.__bases__:
+            self._members(base.__name__, base)
+
+    def _instance(self, way: Way, value: Any) -> None:
+        """An object's attributes, and its class."""
+        cls = type(value)
+        if cls not in self._slots:
+            self._slots[cls] = tuple(slots_of(cls)) if self._enters(cls) else None
+        own, slots = own_attribute(value, "__dict__"), self._slots[cls]
+        if slots is None:  # what it stands for, such as the function that functools.lru_cache was given
+            for within in ("__ingot_original__", "__wrapped__"):
+                if hasattr(cls, within) or (isinstance(own, dict) and within in own):
+                    self._later(way, getattr(value, within))
+            return
+        if isinstance(own, dict):
+            self._attributes(way, own, cls)
+        if slots:
+            self._place(Place(way, value, slots))
+        self._members(cls.__name__, cls)
+
+    def _attributes(self, way: Way, table: dict[str, Any], cls: type) -> None:
+        """What an object's `__dict__` holds."""
+        if id(table) in self._seen:
+            return
+        self._seen[id(table)] = table
+        if issubclass(cls, Module):
+            self._tables.update(id(table[name]) for name in MODULE_TABLES if name in table)
+        self._place(Place(way, table, attributes=True))
+
+    def _enters(self, cls: type) -> bool:
+        """Whether objects of a class are looked into."""
+        module = cls.__module__
+        if issubclass(cls, Module) or is_users_module(module) or _MODELS.match(module):
+            return True
+        if f"{module}.{cls.__qualname__}" in _HOLDERS:
+            return True
+        if module.partition(".")[0] == _OURS:
+            return self._machinery and bool(_MACHINERY.match(module))
+        return self._library and module.partition(".")[0] not in _FOREIGN
+
+
+class Reachable(Walk):
+    """All that a function reaches whose contents can be put back.
+
+    Attributes:
+        tensors, arrays: with the path that they were first met on.
+        sources: of random numbers, other than Ingot's.
+    """
+
+    def __init__(self) -> None:
+        # The library's objects are left alone: other threads may be at work on them, such as on a queue.
+        super().__init__(tensors=True, machinery=True, library=False, installed=True)
+        self.tensors: list[tuple[Way, Any]] = []
+        self.arrays: list[tuple[Way, np.ndarray]] = []
+        self.sources: list[Any] = [random._inst, np.random.mtrand._rand]
 
     @property
     def objects(self) -> Iterable[Any]:
         """Everything that was met."""
         return self._seen.values()
 
-    def _later(self, path: str, value: Any) -> None:
-        if not isinstance(value, _PLAIN):
-            self._waiting.append((path, value))
-
-    def _place(self, path: str, owner: Any, names: Iterable[str] | None = None) -> None:
-        place = Place(path, owner, names)
-        self.places.append(place)
-        for key, value in place.read().items():
-            self._later(_join(path, key), value)
-
-    def _visit(self, path: str, value: Any) -> None:
-        if isinstance(value, TensorBase):
-            self._tensor(path, value)
-        elif isinstance(value, np.ndarray):
-            self.arrays.append((path, value))
-        elif isinstance(value, (random.Random, np.random.Generator, np.random.RandomState)):
-            self.sources.append(value)
-        elif isinstance(value, (FunctionType, MethodType, functools.partial)) or type(value) in _DESCRIPTORS:
-            self._callable(path, value)
-        elif isinstance(value, type):
-            self._class(path, value)
-        elif isinstance(value, (tuple, frozenset, dict, list, set, deque, CellType)):
-            self._container(path, value)
-        elif not isinstance(value, ModuleType):
-            self._instance(path, value)
-
-    def _container(self, path: str, value: Any) -> None:
-        if not isinstance(value, (tuple, frozenset)):
-            self._place(path, value)
-        items = () if isinstance(value, (list, deque, CellType)) else value  # what is not looked at with the place
-        for i, item in enumerate(items):
-            self._later(_join(path, i), item)
-        self._instance(path, value)
-
-    def _tensor(self, path: str, tensor: Any) -> None:
-        self.tensors.append((path, tensor))
-        self._later(f"{path}.grad", tensor._grad)
-        self._later(f"{path}.base", tensor._base)
+    def _tensor(self, way: Way, tensor: Any) -> None:
+        self.tensors.append((way, tensor))
+        place = Place(way, tensor, ())
+        self._later((place, "grad"), tensor._grad)
+        self._later((place, "base"), tensor._base)
         for alias in () if tensor._storage is None else tensor._storage.aliases:
-            self._later(f"{path}.view", alias)
+            self._later((place, "view"), alias)
         if isinstance(tensor._node, Leaf):
-            self._instance(path, tensor._node)
+            self._instance(way, tensor._node)
         for key, value in vars(tensor).items():
             if not key.startswith("_"):
-                self._later(_join(path, key), value)
+                self._later((place, key), value)
 
-    def _callable(self, path: str, value: Any) -> None:
-        if isinstance(value, FunctionType):
-            self._function(path, value)
-        elif isinstance(value, MethodType):
-            self._later(path, value.__self__)
-            self._later(path, value.__func__)
-        elif isinstance(value, functools.partial):
-            for part in (value.func, value.args, value.keywords):
-                self._later(path, part)
-        else:
-            for name in _DESCRIPTORS[type(value)]:
-                self._later(path, getattr(value, name))
+    def _array(self, way: Way, array: Any) -> None:
+        self.arrays.append((way, array))
 
-    def _function(self, path: str, function: FunctionType) -> None:
-        if not is_users(function.__module__):
-            return
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            self._later(name, cell)
-        for part in (function.__defaults__, function.__kwdefaults__, function.__dict__):
-            self._later(path, part)
-        names = tuple(dict.fromkeys(_names(function.__code__)))
-        space = function.__globals__
-        new = [name for name in names if (id(space), name) not in self._globals]
-        self._globals.update(dict.fromkeys((id(space), name) for name in new))
-        if new:
-            self._place("", space, new)
-        modules = {name: space.get(name, sys.modules.get(name)) for name in names} | _enclosed(function)
-        for name, module in modules.items():
-            if isinstance(module, ModuleType) and is_users(module.__name__):
-                self._place(name, vars(module), names)
-
-    def _class(self, path: str, cls: type) -> None:
-        if not is_users(cls.__module__):
-            return
-        self._place(path or cls.__name__, cls)
-        for name, value in vars(cls).items():
-            if _is_special(name) and isinstance(value, FunctionType):
-                self._later(path, value)
-        for base in cls.__bases__:
-            self._later(base.__name__, base)
-
-    def _instance(self, path: str, value: Any) -> None:
-        """An object's attributes, and its class."""
-        cls = type(value)
-        if not (is_users(cls.__module__) or cls is SimpleNamespace or _WALKED.match(cls.__module__)):
-            return
-        if isinstance(own := _own(value, "__dict__"), dict):
-            self._place(path, own)
-        slots = [name for base in cls.__mro__ for name in _slots(base)]
-        if slots:
-            self._place(path, value, slots)
-        self._later(cls.__name__, cls)
+    def _source(self, way: Way, source: Any) -> None:
+        self.sources.append(source)
 
 
-def reachable(func: Any, others: Iterable[tuple[str, Any]] = ()) -> Reachable:
+def reachable(func: Any, others: Iterable[tuple[Way, Any]] = ()) -> Reachable:
     """What a function, module or bound method reaches, and other values with it."""
     found = Reachable()
     found.walk([("generator", default_generator), *others, ("", func)])
@@ -257,45 +333,5 @@ def reachable(func: Any, others: Iterable[tuple[str, Any]] = ()) -> Reachable:
 
 def own_attributes(value: Any) -> dict[str, Any]:
     """What an object's `__dict__` holds; nothing for one without."""
-    found = _own(value, "__dict__")
+    found = own_attribute(value, "__dict__")
     return found if isinstance(found, dict) else {}
-
-
-def _own(value: Any, name: str) -> Any:
-    """An attribute of an object, without its `__getattribute__` and `__getattr__`, which are the user's code."""
-    try:
-        return object.__getattribute__(value, name)
-    except AttributeError:
-        return _MISSING
-
-
-def _slots(cls: type) -> Iterator[str]:
-    found = vars(cls).get("__slots__", ())
-    for name in (found,) if isinstance(found, str) else found:
-        if name not in ("__dict__", "__weakref__"):
-            yield f"_{cls.__name__.lstrip('_')}{name}" if name.startswith("__") and not _is_special(name) else name
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    """The names that a function's code, and the functions written inside of it, look up."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
-
-
-def _enclosed(function: FunctionType) -> dict[str, Any]:
-    """The variables of enclosing functions that a function uses, where they are bound."""
-    found: dict[str, Any] = {}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        for value in Place(name, cell).read().values():
-            found[name] = value
-    return found
-
-
-def _join(path: str, key: Any) -> str:
-    if isinstance(key, str):
-        parts = (path, "" if key in ("_parameters", "_buffers", "_modules") else key)
-    else:
-        parts = (path, str(key) if isinstance(key, int) else "")
-    return ".".join(part for part in parts if part)

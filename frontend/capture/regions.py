@@ -17,7 +17,7 @@ import numpy as np
 
 from ...ir.block import Block
 from ...ir.builder import Builder
-from ...ir.errors import CaptureError, IngotError
+from ...ir.errors import CaptureError, GradientError, IngotError
 from ...ir.locations import Location, here
 from ...ir.node import Node, Value
 from ...ir.registry import Op
@@ -28,12 +28,13 @@ from ..indexing import replay
 from ..mode import mode
 from ..storage import storage_of
 from ..tape import Leaf
+from ..tape_node import sequence
 from ..tensor_base import wrap
-from .sharing import Sharing, base_of
+from .sharing import Loss, Sharing, base_of
 
 __all__ = ["Region", "Regions", "discard"]
 
-_SLOTS: Final = ("_array", "_node", "_index", "_grad", "_storage", "_base", "_chain", "_detached", "_trace")
+_SLOTS: Final = ("_array", "_node", "_index", "_storage", "_base", "_chain", "_detached", "_trace")
 _UNKNOWN_SIZE: Final = 2  # what a size is imagined to be that only a run could tell
 
 
@@ -43,27 +44,69 @@ class Region:
     Attributes:
         block: where its nodes go.
         changed: tensors from outside that it has changed in place, by `id`.
+        began: the number of the first node that it may put on the tape.
+        freed: nodes of the tape from before it that it has walked and not retained, by `id`, with the line.
+        lost: tensors from outside whose contents it has made unknown, by `id`, each with the reason.
+        written: whatever it has changed in place, by `id`, each with the line that changes it first.
     """
 
     def __init__(self, block: Block) -> None:
         self.block = block
         self.changed: dict[int, Any] = {}
+        self.lost: dict[int, tuple[Any, Loss]] = {}
+        self.written: dict[int, tuple[Any, Location | None]] = {}
+        self._kept: set[int] = set()
         self._before: list[tuple[Any, dict[str, Any]]] = []
         self._ends: dict[int, tuple[Any, dict[str, Any]]] = {}
         self._views: list[weakref.ref[Any]] = []
         self._gradients: dict[int, tuple[Any, Any, Location | None]] = {}
+        self.began = next(sequence)
+        self.freed: dict[int, tuple[Any, Location | None]] = {}
+        self._derived: list[tuple[Any, Any]] = []
+
+    def derived(self, view: Any) -> None:
+        """A view from outside, which nothing has used so far, is about to be derived from what it views, inside."""
+        self._derived.append((view, view._trace))
 
     def before_write(self, base: Any) -> None:
-        """Keep a tensor, and the views on it, as they are before the region's first change."""
-        if id(base) in self.changed or base._trace[1].block is self.block:
-            return
-        self.changed[id(base)] = base
+        """A tensor is about to be changed in place."""
+        if self._keep(base):
+            self.changed[id(base)] = base
+
+    def before_loss(self, base: Any, loss: Loss) -> None:
+        """The contents of a tensor are about to be unknown."""
+        if self._keep(base):
+            self.changed.pop(id(base), None)
+            self.lost.setdefault(id(base), (base, loss))
+
+    def _keep(self, base: Any) -> bool:
+        """Keep a tensor from outside, and the views on it, as they are before the region's first change; gives whether
+        it is from outside."""
+        if id(base) in self._kept:
+            return True
+        if base._trace[1].block is self.block:
+            return False
+        self._kept.add(id(base))
         for tensor in (base, *([] if base._storage is None else base._storage.aliases)):
             self._before.append((tensor, {slot: getattr(tensor, slot) for slot in _SLOTS}))
+        return True
+
+    def has_touched(self, tensor: Any) -> bool:
+        """Whether it has changed the contents of a tensor from outside, or made them unknown."""
+        return id(base_of(tensor)) in self.changed or id(base_of(tensor)) in self.lost
 
     def before_gradient(self, tensor: Any) -> None:
         """Keep a tensor's gradient as it is before the region's first change."""
         self._gradients.setdefault(id(tensor), (tensor, tensor._grad, here()))
+
+    def gradients(self) -> list[tuple[Any, Any, Location | None]]:
+        """Tensors from outside whose gradient is another one now, with the one before and the line of the first
+        change."""
+        found = [entry for entry in self._gradients.values() if entry[0]._grad is not entry[1]]
+        return [entry for entry in found if id(base_of(entry[0])) in self.changed or self._is_outside(entry[0])]
+
+    def _is_outside(self, tensor: Any) -> bool:
+        return tensor._trace is None or tensor._trace[1].block is not self.block
 
     def check_gradients(self, context: str) -> None:
         """Gradients must be as they were before.
@@ -100,6 +143,8 @@ class Region:
         by what only the inside knows, such as the number of an iteration."""
         for tensor, gradient, _ in self._gradients.values():
             tensor._grad = gradient
+        for view, trace in self._derived:
+            view._trace = trace
         for tensor, slots in self._before:
             self._ends.setdefault(id(tensor), (tensor, {slot: getattr(tensor, slot) for slot in _SLOTS}))
             for slot, value in slots.items():
@@ -124,11 +169,15 @@ class Regions:
         self.stack: list[Region] = []
         self.conditional = False
         self.watching = False
-        self.sharing = Sharing(tracer.context)
+        self.operands: list[tuple[Any, Value]] | None = None  # where to note operands that nothing is computed from
+        self.sharing = Sharing(tracer)
         self._written: dict[int, tuple[weakref.ref[Any], Location | None]] = {}
         self.catching: list[Any] = []  # for each `try` that is in progress, a function for what it catches
         self.inner_sizes: set[str] = set()  # variables that only the inside of a region binds
         self._arrays: dict[Value, Any] = {}
+        self.freed: dict[int, tuple[Any, Location | None]] = {}  # what branches have walked, or not, as the run decides
+        self.targets: Any = None  # what the walk that is in progress looks for
+        self.unread: set[Value] = set()  # what is named as the argument of a gradient, and need not be there
         self._on_tape: dict[Value, tuple[Any, int]] = {}
 
     @property
@@ -152,11 +201,34 @@ class Regions:
 
     def before_write(self, base: Any) -> None:
         """A tensor is about to be changed in place."""
-        self.sharing.refuse_write(base)
+        for other, location in self.sharing.endangered(base):
+            self.lose(other, Loss(here(), location))
         if self.stack:
-            if self.first_write(base) is None:
-                self._written[id(base)] = weakref.ref(base), here()
+            if id(base) not in self.stack[-1].written:
+                line = here()
+                if self.first_write(base) is None:
+                    self._written[id(base)] = weakref.ref(base), line
+                for region in self.stack:
+                    region.written.setdefault(id(base), (base, line))
             self.stack[-1].before_write(base)
+
+    def lose(self, tensor: Any, loss: Loss) -> None:
+        """The contents of a tensor, and of the views on it, are unknown from here on.
+
+        Raises:
+            CaptureError: for a tensor from outside of the program, whose contents somebody else may read.
+        """
+        tracer, base = self._tracer, base_of(tensor)
+        if not self.visible(base) or self.sharing.loss_of(base) is not None:
+            return
+        if tracer.is_from_outside(base):
+            tracer.refuse(self.sharing.refusal(loss))
+        if self.stack:
+            self.stack[-1].before_loss(base, loss)
+        storage = storage_of(base)
+        for one in (*{id(view): view for view in storage.aliases}.values(), base):
+            self.sharing.unknown(one, loss)
+        self.sharing.lose_memory(storage, loss)
 
     def before_gradient(self, tensor: Any) -> None:
         """A tensor's gradient is about to be changed."""
@@ -169,6 +241,7 @@ class Regions:
         Raises:
             CaptureError: inside of a region, where the run would decide with whom it shares its memory.
         """
+        self._tracer.user_gradients.written(target)
         if not self.stack:
             if self._tracer.is_external(target):
                 self.sharing.perhaps(target, value, here())
@@ -188,13 +261,53 @@ class Regions:
 
     def used(self, tensor: Any, value: Value) -> Value:
         """A tensor is an operand inside of a region: its elements are needed to run the region afterwards."""
-        self._arrays.setdefault(value, tensor._array)
+        if self.operands is None:
+            self._arrays.setdefault(value, tensor._array)
+        else:
+            self.operands.append((tensor, value))
         if tensor._node is not None:
             self._on_tape.setdefault(value, (tensor._node, tensor._index))
         return value
 
-    def release(self) -> None:
+    def before_walk(self, node: Any) -> None:
+        """A node of the tape is about to be gone back through.
+
+        Raises:
+            GradientError: when it was freed, or may have been in a branch.
+        """
+        found = next((r.freed[id(node)] for r in self.stack if id(node) in r.freed), self.freed.get(id(node)))
+        if found is not None:
+            raise GradientError(
+                "backward: the tape was already walked and has been freed, in a branch or before",
+                found=f"a backward() at {found[1]}",
+                location=here(),
+                context=self._tracer.context,
+                advice="pass retain_graph=True to the first backward()",
+            )
+
+    def release(self, node: Any) -> None:
+        """A node has been gone back through, and nobody has asked to retain it. Inside of a region one from outside
+        stays, for who goes another way."""
+        if self.stack and node.sequence < self.stack[-1].began:
+            self.stack[-1].freed[id(node)] = node, here()
+        else:
+            node.release()
+
+    def walked(self, region: Region) -> None:
+        """Whether what a side of a branch has walked is freed is the run's decision."""
+        (self.stack[-1].freed if self.stack else self.freed).update(region.freed)
+
+    def keep_place(self, value: Value, tensor: Any) -> None:
+        """Where the gradient of a value goes: to a tensor's place on the tape."""
+        self.keep_place_at(value, tensor._node, tensor._index)
+
+    def keep_place_at(self, value: Value, node: Any, index: int) -> None:
+        """The same, of a node on the tape and the number of its output."""
+        self._on_tape.setdefault(value, (node, index))
+
+    def let_go(self) -> None:
         """Let go of every tensor: nothing more will be run."""
+        self.freed.clear()
         self._arrays.clear()
         self._on_tape.clear()
 
@@ -212,12 +325,15 @@ class Regions:
             self.watching = before
 
     @contextmanager
-    def enter(self, block: Block, facts: Sequence[SizeRelation] = (), *, conditional: bool) -> Iterator[Region]:
+    def enter(
+        self, block: Block, facts: Sequence[SizeRelation] = (), *, conditional: bool, hands_on: bool = False
+    ) -> Iterator[Region]:
         """Capture into a block.
 
         Args:
             facts: relations of sizes that hold inside.
             conditional: whether it depends on the run if the block is executed.
+            hands_on: whether the caller makes gradients that are left behind part of what the block yields.
         """
         tracer = self._tracer
         before = tracer.builder, tracer.sizes, self.conditional, self.watching
@@ -228,7 +344,8 @@ class Regions:
         self.stack.append(region)
         try:
             yield region
-            region.check_gradients(tracer.context)
+            if not hands_on:
+                region.check_gradients(tracer.context)
         finally:
             self.stack.pop()
             region.undo()
@@ -321,24 +438,18 @@ class Regions:
         known = {name: value for name, value in hints.items() if name not in self.inner_sizes}
         results, sizes = run_node(node, self._array_of, known)
         self._tracer.set_hints({name: value for name, value in sizes.items() if name not in hints})
-        found = [wrap(np.asarray(x)) for x in results]
+        found = [wrap(np.array(x)) for x in results]  # not an operand's own memory, where one is handed on
         self._arrays.update(zip(node.outputs, [x._array for x in found], strict=True))
         return found
 
-    def run_behind(self, last: Node | None, again: Node | None) -> None:
-        """Compute the nodes behind one, which were written without being computed.
+    def run_behind(self, nodes: Sequence[Node], again: Sequence[Node]) -> None:
+        """Compute nodes that were written without being computed.
 
         Args:
-            again: a node that has got further outputs meanwhile.
+            again: nodes before them that have got further outputs meanwhile.
         """
-        if self.depth:
-            return
-        if again is not None:
-            self.run(again)
-        node = self._tracer.builder.point.block.nodes.first if last is None else last.next
-        while node is not None:
+        for node in () if self.depth else (*again, *nodes):
             self.run(node)
-            node = node.next
 
     def result(self, value: Value) -> Any:
         """A tensor of the elements that a value has in the example."""
@@ -348,6 +459,8 @@ class Regions:
         """What a value is in the example."""
         if value in self._arrays:
             return self._arrays[value]
+        if value in self.unread:
+            return self.of_type(value.type)._array
         node = value.node
         assert node is not None, f"%{value.name} was used without its elements being kept"
         if node.op.name in ("prim::Constant", "prim::Size"):

@@ -7,7 +7,9 @@ what a type rule had to take for granted about such a size.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from types import FrameType
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -18,6 +20,7 @@ from ...ir.errors import CaptureError
 from ...ir.graph import Assumption, Graph
 from ...ir.locations import Location, here
 from ...ir.node import Value
+from ...ir.raised import BUILT_IN
 from ...ir.sizes import (
     COMPARISONS,
     AssumingContext,
@@ -31,9 +34,10 @@ from ...ir.sizes import (
 from ...ir.types import BOOL, FLOAT, INT
 from ..dispatch import EAGER
 from ..tensor_base import TensorBase, wrap
-from .plain_values import shown_elements
+from .plain_values import show, shown_elements
 from .symbols import Symbol, SymBool, SymFloat, unproven
 from .symint import LateInt, SymInt, as_size, hint
+from .texts import is_only_shown, who_writes
 
 __all__ = ["ScalarTracing"]
 
@@ -46,7 +50,7 @@ _LEAVING: Final = {
 _SHOWN_ITEMS: Final = 64  # tolist() of more elements than this leaves the graph
 
 
-class ScalarTracing:
+class ScalarTracing(ABC):
     """What a tracer does about numbers. `Tracer` says what the attributes are."""
 
     graph: Graph
@@ -57,8 +61,8 @@ class ScalarTracing:
     path: list[str]
     frozen_ok: str | None
     refusal: CaptureError | None
+    has_ended: bool
     may_fix: frozenset[str]
-    _shown: list[str]
     regions: Any
     _unproven: dict[Value, Callable[[], None]]
     _data_sizes: set[str]
@@ -68,8 +72,7 @@ class ScalarTracing:
     def item(self, tensor: Any) -> Any:
         """The single element of a tensor as a run-time number."""
         kind = tensor.dtype.kind
-        with_grad = EAGER.detach(tensor) if tensor._node is not None else tensor
-        single = EAGER.reshape(with_grad, ())
+        single = EAGER.reshape(EAGER.detach(tensor) if kind == "float" else tensor, ())
         if kind == "bool":
             return SymBool(single, self)
         if kind == "float":
@@ -155,9 +158,8 @@ class ScalarTracing:
                 if not self.holds_in_example(*condition.relation):
                     undefined.refuse()
             elif condition is not True:
-                self.require(
-                    condition, f"'{undefined.name}' has no value: its loop had no iterations", undefined.location
-                )
+                message = f"'{undefined.name}' has no value: its loop had no iterations"
+                self.require(condition, message, undefined.location, "UnboundLocalError")
 
         if isinstance(value, SymInt):
             return LateInt(as_size(value), self, prove)
@@ -265,6 +267,7 @@ class ScalarTracing:
         Raises:
             CaptureError: the first of them.
         """
+        self.has_ended = True
         if self.refusal is not None:
             raise self.refusal
 
@@ -274,26 +277,42 @@ class ScalarTracing:
         self.note("value", f"{what} was decided by the example: {self.frozen_ok or 'frozen_ok'}")
         return True
 
-    def shown(self, text: str) -> str:
-        """Note what a value that varies is written as; gives the text."""
-        self._shown.append(text)
-        return text
+    def shown(self, text: str, caller: FrameType) -> str:
+        """Note what a value that varies is written as; gives the text.
 
-    def refuse_text(self, text: str) -> None:
-        """Refuse a text that outlives the run, if it holds what a value that varies was written as.
+        Args:
+            caller: what has asked for it.
 
         Raises:
-            CaptureError: when it does, unless the user has said that it may be frozen.
+            CaptureError: when the text is used, and not only shown to people.
         """
-        if self.frozen_ok is not None or not any(part in text for part in self._shown):
+        frame = who_writes(caller)
+        if frame is not None and is_only_shown(frame):
+            text = "?" if self.abstract else text  # on a side of a branch, nothing has been computed
+            self.note("text", "elements of a tensor, of which the capture shows the example's", here(), show(text))
+        elif frame is not None:
+            self._refuse_text(text)
+        return text
+
+    def _refuse_text(self, text: str) -> None:
+        """A text of what varies is used: it would be that of the example in every call.
+
+        Raises:
+            CaptureError: unless the user has said that it may be frozen.
+        """
+        if self.frozen_ok is not None and not self.abstract:
+            self.note("value", "a text of a tensor's elements", here(), show(text))
             return
-        raise CaptureError(
+        error = CaptureError(
             "a text is made of a tensor's elements, and would be the same in every call",
-            expected="tensors and numbers as results",
-            found=repr(text),
+            expected="a text that is printed, logged, or the message of an exception",
+            found=show(text),
+            location=here(),
             context=self.context,
-            advice="return the number, and write the text outside of the captured function",
+            advice="use the number, and write the text outside of the captured function; or freeze it: "
+            "with ingot.jit.frozen_ok(): ...",
         )
+        self.refuse(error)
 
     def relation_tensor(self, op: str, a: Size, b: Size) -> Any:
         """A relation of sizes as a bool tensor."""
@@ -302,17 +321,21 @@ class ScalarTracing:
             left, right, op = right, left, {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(op, op)
         return self.call(_COMPARE[op], left, right)
 
-    def require(self, condition: Any, message: str, location: Location | None) -> None:
-        """Check at run time that a tensor without dimensions is true."""
+    def require(self, condition: Any, message: str, location: Location | None, error: str = "AssertionError") -> None:
+        """Check at run time that a tensor without dimensions is true.
+
+        Args:
+            error: the built-in exception that the program raises where it is not.
+        """
         condition = condition.as_tensor() if isinstance(condition, Symbol) else condition
         if not self.varies(condition) and not self.abstract:
             if bool(condition._array):
                 return
-            raise AssertionError(message)
+            raise BUILT_IN[error](message)
         self.builder.emit(
             "prim::Assert",
             [self.value_of(condition)],
-            {"message": message},
+            {"message": message, "error": error},
             types=(),
             location=location,
             path=self.module_path,
@@ -331,12 +354,13 @@ class ScalarTracing:
                 found=f"{relation} cannot be known before the run",
                 location=location,
                 context=self.context,
-                advice="use a mask of the full size with ingot.where(...) instead of picking elements",
+                advice="use a mask of the full size with ingot.where(...) instead of picking elements, or let the size "
+                "that it has to equal be dynamic",
             )
         if by_data or self.regions.conditional:
             self.sizes.add(relation)
             found = self.relation_tensor(relation.op, relation.left, relation.right)
-            self.require(found, f"captured for {relation}", location)
+            self.require(found, f"captured for {relation}", location, "RuntimeError")
             return
         if any(assumption.relation == relation for assumption in self.graph.assumptions):
             return
@@ -411,30 +435,38 @@ class ScalarTracing:
 
     # What the tracer provides.
 
+    @abstractmethod
     def value_of(self, x: Any) -> Value:
-        raise NotImplementedError
+        """The graph value that stands for an operand."""
 
+    @abstractmethod
     def varies(self, tensor: Any) -> bool:
-        raise NotImplementedError
+        """Whether a tensor's value depends on the program's inputs or state, and not on constants alone."""
 
+    @abstractmethod
     def take_constant(self, tensor: Any) -> None:
-        raise NotImplementedError
+        """Python takes the value of a tensor that is constant."""
 
+    @abstractmethod
     def adopt(self, tensor: Any, trace: Any) -> None:
-        raise NotImplementedError
+        """Let a tensor stand for another value from here on."""
 
+    @abstractmethod
     def shape_of(self, tensor: Any) -> Any:
-        raise NotImplementedError
+        """A tensor's sizes, dynamic ones as `SymInt`."""
 
+    @abstractmethod
     def set_hints(self, hints: Mapping[str, int]) -> None:
-        raise NotImplementedError
+        """Example values of the size variables."""
 
+    @abstractmethod
     def note(self, kind: str, what: str, location: Location | None = None, value: str = "") -> None:
-        raise NotImplementedError
+        """Write down what capture took from Python."""
 
     @property
+    @abstractmethod
     def module_path(self) -> str:
-        raise NotImplementedError
+        """The module whose code runs."""
 
     @property
     def abstract(self) -> bool:

@@ -73,6 +73,7 @@ def refuse_specialised(tracer: Any, sizes: DynamicSizes, allowed: Sequence[str] 
             found="; ".join(dict.fromkeys(reasons)) or str(assumption.relation),
             location=location,
             context=tracer.context,
-            advice=f"keep the size as it is (x.shape[0], -1) instead of making it a plain number; an example of size 1 "
-            f'may be taken for one that broadcasts; or allow it: specialize_ok=("{name}",)',
+            advice="keep the size as it is (x.shape[0], -1) instead of making it a plain number; script_branches=True "
+            "captures a loop over range(size); an example of size 1 may be taken for one that broadcasts; "
+            f'or allow it: specialize_ok=("{name}",)',
         )

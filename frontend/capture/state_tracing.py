@@ -7,7 +7,8 @@ it changes, are state; the rest are constants. What the example run does to them
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,10 @@ from .gradients import Gradients
 from .keys import Keys
 from .ledger import CaptureLedger
 from .scalars import ScalarTracing
+from .sharing import base_of
 from .symbols import Symbol
 from .symint import SymInt
+from .user_gradients import UserGradients
 
 __all__ = ["StateTracing"]
 
@@ -43,6 +46,7 @@ class StateTracing(ScalarTracing):
         paths: how the program reaches tensors that are no known state, by their `id`.
         state: what has turned out to be state, by name: the tensor, and what it is at the beginning.
         input_writes: the line that first changes an input, by the `id` of its memory.
+        drawn_from: the keys of generators from outside that the program draws from, by their `id`.
     """
 
     names: Mapping[int, tuple[str, Any]]
@@ -51,6 +55,7 @@ class StateTracing(ScalarTracing):
     state: dict[str, tuple[Any, Value]]
     ledger: CaptureLedger
     may_write_inputs: bool
+    drawn_from: set[int]
     input_writes: dict[int, Location | None]
     _anonymous: list[tuple[str, Any, Value]]
     _externals: dict[int, tuple[str, Any, Value]]
@@ -60,8 +65,10 @@ class StateTracing(ScalarTracing):
     _perhaps_views: list[tuple[weakref.ref[Any], weakref.ref[Any]]]
     _written: list[tuple[Any, Location | None]]
     _snapshots: dict[int, tuple[Any, np.ndarray, np.ndarray]]
+    _places: list[tuple[Any, Any, int]]
     _inputs: set[int]
     _grads: Gradients
+    user_gradients: UserGradients
 
     # --------------------------------------------------------------------------------------------- from outside
 
@@ -69,12 +76,15 @@ class StateTracing(ScalarTracing):
         if tensor._base is not None and id(tensor) not in self.names:
             view = replay(tensor._base, tensor._chain)
             self.value_of(view)
+            if self.regions.depth:
+                self.regions.stack[-1].derived(tensor)
             self.adopt(tensor, view._trace)
             return view._trace[1]
         type_ = type_of(tensor._array)
         known = self.names.get(id(tensor))
-        if known is None and tensor is default_generator._key:
-            known = ("rng", tensor)
+        if known is None and id(tensor) in self.drawn_from:  # which changes it
+            wanted = "rng" if tensor is default_generator._key else self.paths.get(id(tensor), "generator")
+            known = (wanted, tensor)
         key = (
             self.keys.claim(tensor, known[0])
             if known
@@ -117,6 +127,10 @@ class StateTracing(ScalarTracing):
         """Whether the program neither got the tensor as an input nor made it, but found it."""
         self.value_of(tensor)
         return id(tensor) in self._externals
+
+    def is_from_outside(self, tensor: Any) -> bool:
+        """Whether somebody else than the program may hold a tensor: an input, or one that the program has found."""
+        return id(tensor._array) in self._inputs or id(tensor) in self._externals or self.is_known_state(tensor)
 
     def has_read(self, tensor: Any) -> bool:
         """Whether the program has found the tensor outside of it and used it."""
@@ -188,8 +202,10 @@ class StateTracing(ScalarTracing):
         self._refuse_uncertain_alias(base)
         self.value_of(base)
         self.regions.before_write(base)
+        self.user_gradients.written(base)
         if id(base) in self._externals and id(base) not in self._snapshots:
             self._snapshots[id(base)] = (base, base._array, np.array(base._array))
+            self._places += [(x, x._node, x._index) for x in (base, *storage_of(base).aliases)]
             self._written.append((base, here()))
 
     def _refuse_uncertain_alias(self, base: Any) -> None:
@@ -269,14 +285,16 @@ class StateTracing(ScalarTracing):
             return
         is_state = isinstance(old, TensorBase) and (self.has_read(old) or id(old) in self.names)
         tensors = isinstance(old, TensorBase) and isinstance(new, TensorBase)
+        if tensors:
+            self.keys.moved.add(id(base_of(old)))
         if not is_state and tensors and type_of(old._array) == self.value_of(new).type:
             # Nothing in the program reads it, but who holds the program may: it is state when its type stays.
             self.names = {**self.names, id(old): (path, old)}
             is_state = True
         made_by = self.value_of(new).node if isinstance(new, TensorBase) else None
         location = None if made_by is None else made_by.location
-        if is_state and self.has_read(old) and elsewhere:
-            raise CaptureError(
+        if isinstance(old, TensorBase) and elsewhere:
+            error = CaptureError(
                 "the program replaces a tensor under one of its names, and not under another",
                 expected="state with one name, or names that stay together",
                 found=f"{path} and {elsewhere}, which stood for one tensor",
@@ -284,6 +302,9 @@ class StateTracing(ScalarTracing):
                 context=self.context,
                 advice="clone() the tensor where one name gets it from the other, or change it in place: copy_(...)",
             )
+            if is_state and self.has_read(old):
+                raise error
+            self.keys.parted.append((error, old))
         if is_state and isinstance(new, TensorBase) and self.value_of(old).type == self.value_of(new).type:
             self.replace_at_end(old, new)
             return
@@ -325,6 +346,38 @@ class StateTracing(ScalarTracing):
         what = f"{path} was set to another {type(old).__name__}, which calls of the program do not do"
         self.ledger.add("state", what, location)
 
+    def refuse_joined(self, names: Iterable[tuple[str, Any, Any, str, Any]]) -> None:
+        """Names that stand for one tensor after a run, and did not before, must not be of state that is changed in
+        place: the next call would change it under both names. Nor must names part that another entry point reads.
+
+        Args:
+            names: what `Attributes.joined` gives.
+
+        Raises:
+            CaptureError: when they are.
+        """
+        keys = self.keys
+        keys.read.update(self._externals)
+        for base, location in self._written:
+            keys.written.setdefault(id(base), location)
+        keys.joined += names
+        for error, tensor in keys.parted:
+            if id(tensor) in keys.read:
+                raise error
+        for path, old, now, other, before in keys.joined if keys.written else ():
+            owners = {id(base_of(x)) for x in (old, now, before) if isinstance(x, TensorBase)} | keys.moved
+            written = [location for x, location in keys.written.items() if x in owners]
+            if not written or id(base_of(old)) not in keys.read:
+                continue
+            raise CaptureError(
+                "the program lets two names of its state stand for one tensor, and changes it in place",
+                expected="a tensor of its own under each name",
+                found=f"{path} and {other}",
+                location=written[0],
+                context=self.context,
+                advice="clone() the tensor where one name gets it from the other",
+            )
+
     def _refuse_shared_memory(self) -> None:
         """What the program writes must not be the memory of a tensor that was captured on its own.
 
@@ -347,11 +400,13 @@ class StateTracing(ScalarTracing):
 
     # What the tracer provides.
 
+    @abstractmethod
     def is_traced(self, tensor: Any) -> bool:
-        raise NotImplementedError
+        """Whether a graph value stands for the tensor."""
 
+    @abstractmethod
     def builder_at_start(self) -> Builder:
-        raise NotImplementedError
+        """A builder that puts nodes before all others."""
 
 
 def _sharing(named: Sequence[tuple[str, Any]]) -> Iterator[list[tuple[str, Any]]]:

@@ -7,6 +7,7 @@ What lives here: `Cell`, a place that a branch or a loop may change (a variable,
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +20,7 @@ from ...ir.locations import Location
 from ...ir.node import Value
 from ...ir.types import INT, TensorType, Type
 from ..tensor_base import TensorBase, wrap
+from .run import Run, RunShape
 from .sharing import base_of
 from .symbols import SymBool, SymFloat
 from .symint import SymInt
@@ -153,6 +155,11 @@ class Cell:
         """Whether it is a variable that the rewriting of the source has made."""
         return self.name.startswith("'_ingot_")
 
+    @property
+    def is_returned(self) -> bool:
+        """Whether it is the variable that holds what a `return` inside of a loop or branch gives."""
+        return self.name == "'_ingot_return'"
+
 
 # A leaf's kind says what it is at run time; anything that is not a leaf must stay the same object.
 _KINDS: Final[tuple[tuple[Any, str], ...]] = (
@@ -174,7 +181,7 @@ def leaf_value(tracer: Any, value: Any) -> Value:
         return tracer.value_of(wrap(np.array(value)))
     if isinstance(value, float):
         return tracer.value_of(wrap(np.array(value)))
-    return tracer.value_of(value)
+    return tracer.operand(value)
 
 
 def leaf_type(tracer: Any, value: Any) -> Type:
@@ -197,17 +204,29 @@ class Leaves:
     """A value taken apart: leaves in order, and how to put others in their places.
 
     Containers are tuples (named ones too), lists and dicts. What is neither a leaf nor a container is kept as it is.
+
+    Attributes:
+        runs: the numbers of the leaves that are elements of a list, of which the run decides how many there are.
     """
 
     def __init__(self, value: Any) -> None:
         self.leaves: list[Any] = []
+        self.runs: set[int] = set()
         self.shape = self._take(value)
 
     def _take(self, value: Any) -> Any:
         if leaf_kind(value) is not None:
             self.leaves.append(value)
             return leaf_kind(value)
-        if isinstance(value, (tuple, list)) and not getattr(value, "has_runs", False):
+        if isinstance(value, Run):
+            self.runs.add(len(self.leaves))
+            self.leaves.append(value.tensor)
+            return value.shape
+        if isinstance(value, list):
+            if hasattr(value, "reading"):
+                value.reading()
+            return (type(value), tuple(self._take(item) for item in list.__iter__(value)))
+        if isinstance(value, tuple):
             return (type(value), tuple(self._take(item) for item in value))
         if isinstance(value, dict):
             return (dict, tuple(value), tuple(self._take(item) for item in value.values()))
@@ -239,6 +258,8 @@ class Static:
 def _rebuild(shape: Any, leaves: Any) -> Any:
     if isinstance(shape, str):
         return next(leaves)
+    if isinstance(shape, RunShape):
+        return Run(next(leaves), shape.kind, shape.location)
     if isinstance(shape, Static):
         return shape.value
     if shape[0] is dict:
@@ -301,19 +322,19 @@ def refuse_resizing(tracer: Any, change: Any, line: Callable[[Any], Location | N
     Raises:
         CaptureError: when one does.
     """
-    place = change.place
+    owner = change.place.owner
     added, removed = isinstance(change.before, Unbound), isinstance(change.after, Unbound)
-    if isinstance(place, list):
+    if isinstance(owner, list):
         if (added and appended) or not (added or removed):
             return
-    elif (isinstance(place, dict) or hasattr(place, "cell_contents")) and not removed:
+    elif not isinstance(owner, (set, deque)) and not removed:
         return
     how = "is removed" if removed else "is added" if added else "is changed"
-    grows = isinstance(place, list) and added
+    grows = isinstance(owner, list) and added
     raise CaptureError(
         f"{change.path} {how} in a branch or loop that the run decides",
         expected="lists that a scripted function makes and appends to" if grows else "the same elements and attributes",
-        found=f"{change.kind} that changes its length",
+        found=f"{change.place.kind} that changes its length",
         location=line(change),
         context=tracer.context,
         advice="make the list in the scripted function itself, or keep the values in a tensor"
@@ -327,7 +348,7 @@ def held(tracer: Any, value: Any, before: Any, region: Any) -> Any:
 
     Their changes are undone behind the block; the variable's part of what the block hands on is the new contents.
     """
-    if value is before or not region.changed:
+    if value is before or not (region.changed or region.lost):
         return value
     taken = Leaves(value)
     leaves = [_as_changed(leaf) if _is_changed(leaf, region) else leaf for leaf in taken.leaves]
@@ -342,4 +363,4 @@ def _as_changed(leaf: Any) -> Any:
 
 
 def _is_changed(leaf: Any, region: Any) -> bool:
-    return isinstance(leaf, TensorBase) and id(base_of(leaf)) in region.changed
+    return isinstance(leaf, TensorBase) and region.has_touched(leaf)

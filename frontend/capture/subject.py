@@ -16,10 +16,11 @@ import numpy as np
 
 from ...ir.arrays import is_array
 from ...ir.binding import bind_sizes
-from ...ir.errors import IngotError, TimeLimitError
+from ...ir.errors import AssertError, IngotError, TimeLimitError
 from ...ir.graph import Graph, Value
 from ...ir.interpreter import interpret
 from ...ir.program import LedgerEntry, Signature
+from ...ir.raised import BUILT_IN, kept_exception
 from ...ir.trees import leaf_trees
 from ..mode import mode
 from ..tensor_base import TensorBase, wrap
@@ -204,7 +205,7 @@ def gaps(program: Outcome, function: Outcome) -> list[Gap]:
     if any(outcome.stopped and outcome.error is None for outcome in (program, function)):
         return []  # a function's own run that was stopped is nothing to compare with
     if function.error is not None or program.error is not None:
-        if (function.error is None) == (program.error is None):
+        if function.error is not None and program.error is not None and _caught_alike(program.error, function.error):
             return []
         return [Gap("", _told(function), _told(program))]
     if function.structure or program.structure:
@@ -225,6 +226,17 @@ def gaps(program: Outcome, function: Outcome) -> list[Gap]:
     new = [what for what in function.changed if what not in program.changed]
     found += [Gap(what, f"{what} is changed in place", "it stays as it is") for what in new]
     return [gap for gap in found if gap is not None]
+
+
+def _caught_alike(mine: Exception, theirs: Exception) -> bool:
+    """Whether an `except` of a built-in class catches the program's exception where it catches the function's.
+
+    Only what the program raises on purpose is compared: an operation that fails, or a refusal, is Ingot's own.
+    """
+    if not isinstance(mine, AssertError) or type(mine) is AssertError:
+        return True
+    kinds = [kind for kind in BUILT_IN.values() if isinstance(mine, kind) and not issubclass(AssertError, kind)]
+    return isinstance(mine, BUILT_IN[kept_exception(theirs)[0]]) and all(isinstance(theirs, kind) for kind in kinds)
 
 
 def _gap(where: str, mine: Any, theirs: Any) -> Gap | None:

@@ -21,7 +21,8 @@ from ...ir.arrays import namespace
 from ...ir.dtypes import get_default_dtype, set_default_dtype
 from ..mode import mode
 from ..tensor_base import TensorBase
-from .reachable import Place, reachable
+from .places import Place, Way, identical, state_path_of
+from .reachable import reachable
 
 __all__ = ["Surroundings"]
 
@@ -37,10 +38,10 @@ class Surroundings:
     def __init__(self, func: Any, others: Iterable[tuple[str, Any]] = ()) -> None:
         found = reachable(func, others)
         self.complete = found.complete
-        self._places = [(place, place.read()) for place in found.places]
-        self._tensors = [_TensorState(path, tensor) for path, tensor in found.tensors]
-        own = [(path, tensor._array) for path, tensor in found.tensors if tensor._base is None]
-        self._memory = _memory([*own, *found.arrays])
+        self._places = found.places
+        self._tensors = [_TensorState(way, tensor) for way, tensor in found.tensors]
+        own = [tensor._array for _, tensor in found.tensors if tensor._base is None]
+        self._memory = _memory([*own, *(array for _, array in found.arrays)])
         self._sources = [_source_state(source) for source in found.sources]
         self._environment = dict(os.environ)
         self._switches = mode.grad, get_default_dtype()
@@ -75,20 +76,19 @@ class Surroundings:
 
     def changed(self) -> Iterator[tuple[str, Any]]:
         """The tensors that are not views and whose elements are no longer what they were, with their paths."""
-        saved = {id(array): copy for _, array, copy in self._memory}
+        saved = {id(array): copy for array, copy in self._memory}
         for state in self._tensors:
             copy = saved.get(id(state.array))
             if copy is not None and not _same(state.array, copy):
-                yield state.path, state.tensor
+                yield state_path_of(state.way), state.tensor
 
     def restore(self) -> None:
         """Put everything back."""
         for place, before in self._places:
-            if not _identical(place.read(), before):
-                place.write(before)
+            place.restore(before)
         for tensor in self._tensors:
             tensor.restore()
-        for _, array, copy in self._memory:
+        for array, copy in self._memory:
             array[...] = copy
         for put_back in self._sources:
             put_back()
@@ -111,10 +111,10 @@ def _leaves(value: Any, index: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int
 class _TensorState:
     """A tensor's parts: which array it has, where it stands on the tape, its gradient, its memory's version."""
 
-    __slots__ = ("array", "parts", "path", "storage", "tensor", "version")
+    __slots__ = ("array", "parts", "storage", "tensor", "version", "way")
 
-    def __init__(self, path: str, tensor: Any) -> None:
-        self.path = path
+    def __init__(self, way: Way, tensor: Any) -> None:
+        self.way = way
         self.tensor = tensor
         self.array = tensor._array
         self.parts = dict(vars(tensor))
@@ -123,7 +123,7 @@ class _TensorState:
 
     def restore(self) -> None:
         now = vars(self.tensor)
-        if not _identical(now, self.parts):
+        if not identical(now, self.parts):
             now.clear()
             now.update(self.parts)
         if self.storage is not None:
@@ -147,17 +147,17 @@ def _source_state(source: Any) -> Callable[[], None]:
     return lambda: source.set_state(drawn)
 
 
-def _memory(arrays: Iterable[tuple[str, Any]]) -> list[tuple[str, Any, Any]]:
+def _memory(arrays: Iterable[Any]) -> list[tuple[Any, Any]]:
     """Copies of the elements that can change, each piece of memory once."""
-    found: dict[Any, tuple[str, Any, Any]] = {}
-    for path, array in arrays:
+    found: dict[Any, tuple[Any, Any]] = {}
+    for array in arrays:
         key: Any = id(array)
         if isinstance(array, np.ndarray):
             if not array.flags.writeable or array.dtype.hasobject:
                 continue
             key = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)
         if array.size and key not in found:
-            found[key] = (path, array, array.copy())
+            found[key] = (array, array.copy())
     return list(found.values())
 
 
@@ -166,13 +166,3 @@ def _same(a: Any, b: Any) -> bool:
     if namespace(a) is not np:
         return bool((a == b).all())
     return np.array_equal(a, b) or a.tobytes() == b.tobytes()
-
-
-def _identical(now: Mapping[Any, Any], before: Mapping[Any, Any]) -> bool:
-    if len(now) != len(before):
-        return False
-    missing = object()
-    if not all(now.get(key, missing) is value for key, value in before.items()):
-        return False
-    # Keys may be tensors, which do not compare as keys should: they are told apart by what they are.
-    return all(a is b or (isinstance(a, (int, str)) and a == b) for a, b in zip(now, before, strict=True))

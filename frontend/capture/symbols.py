@@ -49,10 +49,10 @@ class Symbol:
         return self._tensor._array.item()
 
     def __repr__(self) -> str:
-        return str(self._tracer.shown(repr(self._example())))
+        return str(self._tracer.shown(repr(self._example()), sys._getframe(1)))
 
     def __format__(self, spec: str) -> str:
-        return str(self._tracer.shown(format(self._example(), spec)))
+        return str(self._tracer.shown(format(self._example(), spec), sys._getframe(1)))
 
     def __hash__(self) -> int:
         if is_internal(sys._getframe(1).f_code.co_filename):
@@ -144,10 +144,13 @@ class SymBool(Symbol):
         return self
 
     def as_tensor(self) -> Any:
-        if self._tensor is None:
-            assert self.relation is not None
-            self._tensor = self._tracer.relation_tensor(*self.relation)
-        return self._tensor
+        if self._tensor is not None:
+            return self._tensor
+        assert self.relation is not None
+        found = self._tracer.relation_tensor(*self.relation)
+        if not self._tracer.regions.depth:  # what a branch or loop computes is not there behind it
+            self._tensor = found
+        return found
 
     def _example(self) -> bool:
         if self.relation is not None:
@@ -211,7 +214,7 @@ def _arithmetic(op: str, reverse: bool = False, divides: bool = False) -> Callab
         if isinstance(self, SymBool):
             return getattr(tracer.integer(mine), f"__{'r' if reverse else ''}{_DUNDERS[op]}__")(other)
         if divides:
-            tracer.require(tracer.call("ne", b, 0.0), "float division by zero", here())
+            tracer.require(tracer.call("ne", b, 0.0), "float division by zero", here(), "ZeroDivisionError")
         return SymFloat(tracer.call(op, a, b), tracer)
 
     return method

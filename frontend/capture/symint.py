@@ -12,6 +12,7 @@ import math
 import operator
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +21,9 @@ from ...ir import sizes
 from ...ir.dtypes import int64
 from ...ir.locations import here, is_internal
 from ...ir.sizes import Size, SizeExpr
+from ..mode import mode
 from .symbols import SymBool, SymFloat
+from .texts import is_only_shown, who_writes
 
 __all__ = ["LateInt", "SymInt", "as_size", "hint"]
 
@@ -121,7 +124,9 @@ class SymInt:
     def __rtruediv__(self, other: Any) -> Any:
         return other / self.as_float()
 
-    def __pow__(self, other: Any) -> Any:
+    def __pow__(self, other: Any, modulo: Any = None) -> Any:
+        if modulo is not None:
+            return self**other % modulo
         if isinstance(other, int) and 0 <= other <= 8:
             result: Any = 1
             for _ in range(other):
@@ -138,7 +143,8 @@ class SymInt:
         """An integer for exponents that are none below zero, of which Python makes a float."""
         call = self._tracer.call
         base, exponent = (call("add", call("full", (), 0, int64), x) for x in (base, exponent))
-        self._tracer.require(call("ge", exponent, 0), "an integer to a power below zero is a float", here())
+        what = "an integer to a power below zero is a float"
+        self._tracer.require(call("ge", exponent, 0), what, here(), "RuntimeError")
         found: SymInt = self._tracer.integer(call("pow", base, exponent))
         return found
 
@@ -171,6 +177,16 @@ class SymInt:
     def item(self) -> SymInt:
         """Itself."""
         return self
+
+    real = numerator = property(item)
+    imag, denominator = 0, 1
+    conjugate = item
+
+    def __getattr__(self, name: str) -> Any:
+        """What else an integer has (`bit_length`, `to_bytes`), of the plain number."""
+        if name.startswith("_") or not hasattr(int, name):
+            raise AttributeError(f"'int' object has no attribute {name!r}", name=name, obj=self)
+        return getattr(self._tracer.fix(self, f"{name} needs a plain number"), name)
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
@@ -234,14 +250,26 @@ class SymInt:
         return getattr(ufunc, method)(*plain, **kwargs)
 
     def __repr__(self) -> str:
-        return str(self.__ingot_size__)
+        return self._text(sys._getframe(1), "")
 
-    def __str__(self) -> str:
-        text = repr(self)
-        return text if is_internal(sys._getframe(1).f_code.co_filename) else _Text(text, self)
+    __str__ = __repr__
 
     def __format__(self, spec: str) -> str:
-        return format(int(self), spec) if spec else repr(self)
+        return self._text(sys._getframe(1), spec)
+
+    def _text(self, caller: FrameType, spec: str) -> str:
+        """The size's name where people are shown it, or Ingot writes it; the digits, which fix it, for all else."""
+        frame = who_writes(caller)
+        if frame is None or mode.tracer is not self._tracer:
+            return str(self.__ingot_size__)
+        if not is_only_shown(frame):
+            return format(self._tracer.fix(self, "its text is used, not only shown"), spec)
+        text = str(self.__ingot_size__)
+        self._tracer.note("text", "a dynamic size, of which the capture shows the name", here(), text)
+        try:
+            return format(text, spec)
+        except ValueError:  # a form for numbers
+            return text
 
 
 class LateInt(SymInt):
@@ -260,30 +288,6 @@ class LateInt(SymInt):
         if prove is not None:
             prove()
         return self._size
-
-
-class _Text(str):
-    """What `str` gives of a dynamic size: its name, to be printed. Who looks it up or compares it needs the digits."""
-
-    __slots__ = ("_size",)
-    _size: SymInt
-
-    def __new__(cls, text: str, size: SymInt) -> _Text:
-        self = super().__new__(cls, text)
-        self._size = size
-        return self
-
-    def _digits(self) -> str:
-        return str(self._size._tracer.fix(self._size, "its text is compared or looked up"))
-
-    def __eq__(self, other: object) -> bool:
-        return self._digits() == other
-
-    def __ne__(self, other: object) -> bool:
-        return self._digits() != other
-
-    def __hash__(self) -> int:
-        return hash(self._digits())
 
 
 def hint(size: Size, hints: dict[str, int]) -> int:

@@ -32,10 +32,13 @@ from ..tensor_base import TensorBase, wrap
 from .gradients import Gradients
 from .keys import Keys
 from .ledger import CaptureLedger
+from .python_state import PythonState
 from .regions import Regions
 from .state_tracing import StateTracing
 from .symbols import Symbol
 from .symint import SymInt, as_size, hint
+from .unrecorded import Unrecorded
+from .user_gradients import UserGradients
 
 __all__ = ["Tracer"]
 
@@ -52,6 +55,7 @@ class Tracer(StateTracing):
     """
 
     keeps_ledger = True  # whether what Python reads is written down
+    keeps_user_gradients = True  # whether somebody may differentiate what is being captured
 
     def __init__(self, name: str, names: Mapping[int, tuple[str, Any]], keys: Keys | None = None) -> None:
         self.graph = Graph(name)
@@ -62,10 +66,10 @@ class Tracer(StateTracing):
         self.context = f"while tracing @{name}"
         self.sizes = AssumingContext(self.hints, self._assume)
         self.ledger = CaptureLedger(self)
+        self.python_state = PythonState(self)
         self.state: dict[str, tuple[Any, Value]] = {}
         self.path: list[str] = []
         self._anonymous: list[tuple[str, Any, Value]] = []
-        self._shown: list[str] = []  # what tensors and run-time numbers were written as
         self._taken: list[tuple[Value, Location | None]] = []  # constants that became Python's, with the lines
         self.paths: dict[int, str] = {}  # how the program reaches tensors that are no known state, by their `id`
         self._over_numpy: dict[int, Any] = {}  # tensors that the run has made over NumPy's memory
@@ -74,9 +78,11 @@ class Tracer(StateTracing):
         self._replaced: dict[int, Value] = {}  # what takes the place of such a tensor at the end
         self._perhaps_views: list[tuple[weakref.ref[Any], weakref.ref[Any]]] = []
         self._written: list[tuple[Any, Location | None]] = []
+        self.has_ended = False  # whether the program's own code has run to its end
         self._grads = Gradients(self)
         self._constants: dict[Any, Value] = {}
         self._snapshots: dict[int, tuple[Any, np.ndarray, np.ndarray]] = {}  # tensor, its array, its elements
+        self._places: list[tuple[Any, Any, int]] = []  # tensors that were written to, with where they were on the tape
         self._touched: list[weakref.ref[Any]] = []  # what nobody holds any more shares no memory with anything
         self._paths: dict[int, str] = {}
         self._inputs: set[int] = set()  # the memory of the inputs, by `id`
@@ -86,7 +92,10 @@ class Tracer(StateTracing):
         self.input_writes: dict[int, Location | None] = {}  # the line that first changes an input, by its memory's `id`
         self._data_sizes: set[str] = set()  # variables that stand for sizes which the data decides
         self.frozen_ok: str | None = None
+        self.drawn_from: set[int] = set()  # keys of generators from outside, by `id`
         self.regions = Regions(self)
+        self.user_gradients = UserGradients()
+        self.unrecorded = Unrecorded(self)
         self.lists_growing: Any = None  # what the loop that is being captured appends to lists
         self._unproven: dict[Value, Callable[[], None]] = {}
 
@@ -111,13 +120,14 @@ class Tracer(StateTracing):
 
     def finish(self, outputs: Sequence[Any]) -> None:
         """Close the graph over the program's outputs and the state it has changed."""
-        results = [self.value_of(x) for x in outputs]
+        results = [self.operand(x) for x in outputs]
         self._grads.settle()
         self._refuse_shared_memory()
         for key, tensor, value in self._anonymous:
             if key in self.keys.changed or self._at_end(tensor) is not value:
                 self.state[key] = (tensor, value)
         self._refuse_taken()
+        self.user_gradients.settle()
         now = {key: self._at_end(tensor) for key, (tensor, _) in self.state.items()}
         updates = {key: value for key, value in now.items() if value is not self.state[key][1]}
         self.keys.changed |= updates.keys()
@@ -135,7 +145,11 @@ class Tracer(StateTracing):
         for tensor, own, elements in self._snapshots.values():
             tensor._array = own
             own[...] = elements
+        for tensor, node, index in self._places:
+            tensor._node, tensor._index = node, index
+        self._places.clear()
         self._grads.restore()
+        self.user_gradients.release()
         for reference in self._touched:
             if (touched := reference()) is not None:
                 touched._trace = None
@@ -193,7 +207,7 @@ class Tracer(StateTracing):
             if self._unproven and value in self._unproven:
                 self._unproven.pop(value)()
             if self.regions.sharing.lost:
-                self.regions.sharing.refuse_use(value)
+                value = self.regions.sharing.known(value)
             return self.regions.used(x, value) if self.regions.watching else value
         if isinstance(x, Symbol):
             return self.value_of(x.as_tensor())
@@ -206,6 +220,19 @@ class Tracer(StateTracing):
                 self.builder_at_start().constant(x) if x is not None else self.builder_at_start().none()
             )
         return found
+
+    def operand(self, x: Any) -> Value:
+        """`value_of`, for who may be differentiated: what was computed without being recorded is cut off."""
+        value = self.value_of(x)
+        return self.unrecorded.read(x, value) if isinstance(x, TensorBase) else value
+
+    def before_changed(self, storage: Any) -> None:
+        """The tape is about to refuse something that was changed in place: what perhaps was says more.
+
+        Raises:
+            CaptureError: where the run decides whether it was.
+        """
+        self.regions.sharing.refuse_lost(storage)
 
     # ----------------------------------------------------------------------------------------------------- ops
 
@@ -237,7 +264,7 @@ class Tracer(StateTracing):
             inputs = self.plain_operands(inputs, bool(op.promotes))
         if op.promotes and get_default_dtype() is not float32:
             inputs = _in_default_dtype(op, inputs)
-        values = [self.value_of(x) for x in inputs]
+        values = [self.operand(x) for x in inputs]
         types = [value.type for value in values]
         symbolic = {name: _map_sizes(value, as_size) for name, value in attrs.items()}
         concrete = {name: _map_sizes(value, self._at_hints) for name, value in symbolic.items()}
@@ -254,9 +281,14 @@ class Tracer(StateTracing):
             finally:
                 mode.grad, mode.tracer = with_grad, self
         outputs = result if isinstance(result, tuple) else (result,)
-        constant = concrete == symbolic and all(
-            x._trace[2] if isinstance(x, TensorBase) else not isinstance(x, (SymInt, SizeExpr)) for x in inputs
+        # What is imagined has no elements that Python could take.
+        constant = (
+            concrete == symbolic
+            and not self.regions.depth
+            and all(x._trace[2] if isinstance(x, TensorBase) else not isinstance(x, (SymInt, SizeExpr)) for x in inputs)
         )
+        if not constant:
+            self.unrecorded.note(node)
         for output, value in zip(outputs, node.outputs, strict=True):
             self._check(op, output, value)
             output._trace = (self, value, constant)

@@ -30,6 +30,7 @@ class Around(Rewriter):
         for item in node.items:
             frame.assign(assigned_names(item))
             self.expressions.visit(item)
+            item.context_expr = runtime_call("entered", [item.context_expr], item.context_expr)
         before = self.expressions.taken()
         undoes = self.exits.in_cleanup(node.body)
         node.body, fall, flags = self._watched(node.body, frame)

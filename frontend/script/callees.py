@@ -6,7 +6,7 @@ import functools
 import sys
 import sysconfig
 from collections.abc import Callable
-from types import FunctionType, MethodType
+from types import CellType, FunctionType, MethodType
 from typing import Any, Final
 
 from ...ir.locations import is_internal
@@ -37,10 +37,33 @@ def callee(function: Any) -> Any:
         return function
     if function.__class__ is type or function.__class__ is _BUILTIN:
         try:
-            return _REPLACED.get(function, function)
+            return _REPLACED.get(function) or _constructor(function)
         except TypeError:  # a bound builtin of something without a hash
             return function
     return scripted(function)
+
+
+def _constructor(function: Any) -> Any:
+    """What makes objects of a class of the user's, its `__init__` rewritten: lists that it makes may grow. Anything
+    else as it is."""
+    if function.__class__ is not type or issubclass(function, Module) or "__new__" in _defined(function):
+        return function
+    begin = function.__init__
+    found = scripted(begin) if isinstance(begin, FunctionType) else begin
+    if found is begin:
+        return function
+
+    def made(*args: Any, **kwargs: Any) -> Any:
+        instance = function.__new__(function)
+        found(instance, *args, **kwargs)
+        return instance
+
+    return made
+
+
+def _defined(cls: type) -> set[str]:
+    """The names that a class and its bases define."""
+    return {name for base in cls.__mro__[:-1] for name in vars(base)}
 
 
 def scripted(function: Any) -> Any:
@@ -50,8 +73,10 @@ def scripted(function: Any) -> Any:
     if isinstance(function, MethodType):
         found = scripted(function.__func__)
         return function if found is function.__func__ else MethodType(found, function.__self__)
-    if not isinstance(function, FunctionType) or not _is_users(function):
+    if not isinstance(function, FunctionType) or function.__dict__.get("__ingot_script__") is False:
         return function
+    if not _is_users(function):
+        return _rewrapped(function)
     try:
         return convert(function)
     except CannotConvert:
@@ -66,9 +91,29 @@ def _call_module(module: Module, *args: Any, **kwargs: Any) -> Any:
         mode.scripting = before
 
 
+def _rewrapped(function: FunctionType) -> FunctionType:
+    """A wrapper that a library's decorator (`no_grad`, a context manager) has made of a function of the user's, around
+    that function with its control flow rewritten; any other function as it is."""
+    wrapped = function.__dict__.get("__wrapped__")
+    cells = function.__closure__ or ()
+    places = [i for i, cell in enumerate(cells) if wrapped is not None and _content(cell) is wrapped]
+    found = scripted(wrapped) if places else wrapped
+    if found is wrapped:
+        return function
+    closure = tuple(CellType(found) if i in places else cell for i, cell in enumerate(cells))
+    made = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, closure)
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not bound yet
+        return None
+
+
 def _is_users(function: FunctionType) -> bool:
-    if function.__dict__.get("__ingot_script__") is False:
-        return False
     file = function.__code__.co_filename
     return not (is_internal(file) or file.startswith(_LIBRARIES))
 
@@ -133,6 +178,14 @@ def _isinstance(value: Any, kinds: Any) -> bool:
     return isinstance(value, kinds)
 
 
+def _type(*args: Any, **kwargs: Any) -> Any:
+    """`type`; of a run-time number, and of a list that may grow, Python's class."""
+    for stand_in, python in ((SymInt, int), (SymFloat, float), (SymBool, bool), (SymList, list)):
+        if len(args) == 1 and isinstance(args[0], stand_in):
+            return python
+    return type(*args, **kwargs)
+
+
 def _list(value: Any = ()) -> Any:
     """`list`; of a length that the run decides, a list that has grown."""
     from . import runtime
@@ -143,7 +196,8 @@ def _list(value: Any = ()) -> Any:
 _BUILTIN: Final = type(len)
 _REPLACED: Final[dict[Any, Callable[..., Any]]] = {
     int: _int, float: _float, bool: _bool, len: _len, abs: _abs, range: range_, enumerate: enumerate_, zip: zip_,
-    reversed: reversed_, sum: sum_, isinstance: _isinstance, list: _list, max: extreme(max), min: extreme(min),
+    reversed: reversed_, sum: sum_, isinstance: _isinstance, list: _list, type: _type,
+    max: extreme(max), min: extreme(min),
     any: lambda values: _any_all(True)(values), all: lambda values: _any_all(False)(values),
     **MATH,
 }  # fmt: skip

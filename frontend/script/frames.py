@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Final, NoReturn
 
@@ -76,8 +77,8 @@ Emitted = tuple[list[ast.stmt], set[str]]
 """Statements, and the flags that may be set where control gets to their end."""
 
 
-class Rewriter:
-    """What a rewriter of statements needs.
+class Rewriter(ABC):
+    """What the parts of a rewriter of statements need, of which each does some kinds of statements.
 
     Args:
         scope: the names of the function that is rewritten.
@@ -96,21 +97,21 @@ class Rewriter:
         self.expressions = Expressions(scope, refuse, numbers, has_class)
         self.exits = Exits()
 
+    @abstractmethod
     def block(self, statements: list[ast.stmt], frame: Frame, *, inside: bool) -> Emitted:
         """Rewrite a block.
 
         Args:
             inside: whether it is in a `with`, `try` or `match` of its frame, so that more of the frame may follow it.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def statement(self, node: ast.stmt, frame: Frame) -> Emitted:
         """Rewrite a statement that control does not leave by an exit."""
-        raise NotImplementedError
 
+    @abstractmethod
     def after(self, statement: ast.stmt, flags: set[str], rest: list[ast.stmt], frame: Frame, inside: bool) -> Emitted:
         """What follows a statement that may have set flags."""
-        raise NotImplementedError
 
     def drop(self, statements: list[ast.stmt]) -> None:
         """Code that is never reached still makes its variables local."""

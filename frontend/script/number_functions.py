@@ -14,7 +14,8 @@ from typing import Any, Final
 from ...ir.errors import CaptureError
 from ...ir.locations import here
 from ...ir.sizes import maximum, minimum
-from ..capture.grown_list import Run, SymList, as_kind
+from ..capture.grown_list import Run, SymList
+from ..capture.run import as_kind, check_index
 from ..capture.structured import describe, leaf_kind
 from ..capture.symbols import Symbol, SymBool, SymFloat
 from ..capture.symint import SymInt, as_size
@@ -59,7 +60,8 @@ def _candidates(args: tuple[Any, ...]) -> list[Any]:
     if len(args) != 1:
         return list(args)
     if isinstance(args[0], SymList):
-        return args[0].segments()
+        runs = [item for item in args[0].segments() if isinstance(item, Run)]
+        return args[0].segments() if len(runs) == 0 or len(args[0].segments()) == 1 else [args[0].one_run()]
     return list(args[0]) if isinstance(args[0], (list, tuple)) else []
 
 
@@ -67,6 +69,7 @@ def _best_of(run: Run, reduce: str) -> Any:
     """The extreme of the elements that a loop has appended."""
     if len(run.tensor.shape) != 1:
         raise _differs("max() or min()", "tensors of several elements", "numbers")
+    check_index(run.size, 0, f"{reduce[1:]}() of an empty list", "ValueError")
     found = getattr(EAGER, reduce)(_without_nan(run, reduce), (0,))
     if run.kind == "float":  # Python keeps a NaN that comes first, and passes over others
         first = EAGER.select(run.tensor, 0, 0)
@@ -141,7 +144,8 @@ def sum_(values: Any, start: Any = 0) -> Any:
     """`sum`."""
     if not (isinstance(values, SymList) and values.has_runs):
         return sum(values, start)
-    if isinstance(start, int):  # the sum of no tensors is that number
+    runs = [item for item in values.segments() if isinstance(item, Run)]
+    if isinstance(start, int) and any(run.kind != "int" for run in runs):  # the sum of no tensors is that number
         values.require_some("sum: the list is empty, and its sum is a plain number")
     total = start
     for item in values.segments():
@@ -156,6 +160,7 @@ _UNARY: Final = (
     "sqrt", "exp", "log", "log2", "log10", "log1p", "expm1", "exp2", "sin", "cos", "tan", "asin", "acos", "atan",
     "sinh", "cosh", "tanh", "erf",
 )  # fmt: skip
+_OVERFLOWING: Final = ("exp", "expm1", "exp2", "sinh", "cosh")
 
 
 def _unary(op: str) -> Callable[..., Any]:
@@ -177,7 +182,8 @@ def _checked(op: str, value: SymFloat) -> Any:
     found = getattr(EAGER, op)(given)
     infinite = EAGER.logical_and(EAGER.isinf(given), EAGER.logical_not(EAGER.isnan(found)))
     right = EAGER.logical_or(EAGER.isfinite(found), EAGER.logical_or(EAGER.isnan(given), infinite))
-    mode.tracer.require(right, f"math domain error: {op}", here())
+    kind, error = ("range", "OverflowError") if op in _OVERFLOWING else ("domain", "ValueError")
+    mode.tracer.require(right, f"math {kind} error: {op}", here(), error)
     return SymFloat(found, mode.tracer)
 
 

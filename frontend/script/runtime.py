@@ -6,6 +6,7 @@ syntax that they stand for. Outside of a capture each does what Python does.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,8 +28,8 @@ from .callees import callee
 from .items import Items, items_of, range_items
 
 __all__ = [
-    "Unbound", "and_", "assert_", "both", "call", "catching", "compare", "either", "for_", "generator", "if_", "if_exp",
-    "list_", "list_comp", "none_set", "not_", "or_", "unbound", "while_",
+    "Unbound", "and_", "assert_", "both", "call", "catching", "compare", "either", "entered", "for_", "generator",
+    "if_", "if_exp", "list_", "list_comp", "none_set", "not_", "or_", "unbound", "while_",
 ]  # fmt: skip
 
 _MOST_UNROLLED: Final = 64
@@ -333,9 +334,34 @@ class catching:
         if self._regions is not None:
             self._regions.catching.append(self._kinds)
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if self._regions is not None:
             self._regions.catching.pop()
+            if isinstance(error, CaptureError) and mode.tracer is not None:
+                # A capture that goes on behind the handler would be of another path than the function's.
+                mode.tracer.refusal = mode.tracer.refusal or error
+
+
+def entered(manager: Any) -> Any:
+    """What a `with` enters: exceptions that `contextlib.suppress` names do not leave it."""
+    return _Suppressing(manager) if type(manager) is contextlib.suppress else manager
+
+
+class _Suppressing:
+    """`contextlib.suppress` in a scripted function."""
+
+    def __init__(self, manager: Any) -> None:
+        self._manager = manager
+        self._catching = catching(lambda: manager._exceptions)
+
+    def __enter__(self) -> None:
+        self._catching.__enter__()
+        self._manager.__enter__()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        self._catching.__exit__(*error)
+        found: bool | None = self._manager.__exit__(*error)
+        return found
 
 
 def list_comp(iterable: Any, element: Callable[[Any], Any]) -> Any:

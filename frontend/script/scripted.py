@@ -10,7 +10,7 @@ import functools
 import inspect
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ from ...ir.locations import here
 from ...ir.parser import parse
 from ...ir.sizes import SizeExpr, bounds, evaluate, free_vars
 from ...ir.types import TensorType
+from ..bound import kept_with
 from ..mode import mode
 from ..module import Module
 from ..tensor_base import TensorBase, wrap
@@ -35,6 +36,7 @@ __all__ = ["Scripted", "script"]
 
 _EXAMPLE_SIZE: Final = 3
 _MOST_VARIANTS: Final = 16
+_NUMBERS_PERHAPS: Final = (CaptureError, ArgumentError)  # what is raised where a run-time number cannot be one
 _QUOTED: Final = re.compile(r"'([^']+)'|\"([^\"]+)\"")
 
 
@@ -72,11 +74,28 @@ class Scripted:
         if chosen:
             try:
                 return self._call(chosen, args, kwargs)
-            except CaptureError:
-                self._numbers.constant = True  # perhaps it is the numbers; if not, the same error comes again
-        return self._call(frozenset(), args, kwargs)
+            except _NUMBERS_PERHAPS:  # perhaps it is the numbers; if not, the same error comes again
+                chosen = self._numbers.keep(chosen, lambda some: self._can_capture(some, args, kwargs))
+        return self._call(chosen, args, kwargs)
+
+    def _can_capture(self, chosen: Chosen, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        try:
+            entry, compiled = self._compiled_for(chosen)
+            packed, named = entry.packed(args, kwargs)
+            compiled.warmup(*packed, **named)
+        except _NUMBERS_PERHAPS:
+            return False
+        return True
 
     def _call(self, chosen: Chosen, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        entry, compiled = self._compiled.get(chosen) or self._compiled_for(chosen)
+        if not chosen:
+            return compiled(*args, **kwargs)
+        packed, named = entry.packed(args, kwargs)
+        return compiled(*packed, **named)
+
+    def _compiled_for(self, chosen: Chosen) -> tuple[WithNumbers, Compiled]:
+        """What is compiled for calls in which the run decides these numbers."""
         found = self._compiled.get(chosen)
         if found is None:
             from ..compile import Compiled
@@ -86,21 +105,13 @@ class Scripted:
                 entry, dynamic=True, fallback=False, max_variants=_MOST_VARIANTS, backend="numpy", script=False
             )
             found = self._compiled[chosen] = entry, compiled
-        entry, compiled = found
-        if not chosen:
-            return compiled(*args, **kwargs)
-        packed, named = entry.packed(args, kwargs)
-        return compiled(*packed, **named)
+        return found
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """A method: one scripted function for each object, kept with it."""
         if instance is None:
             return self
-        name = f"__scripted_{self.original.__name__}"
-        found = instance.__dict__.get(name)
-        if found is None:
-            found = instance.__dict__[name] = Scripted(self.original.__get__(instance, owner))
-        return found
+        return kept_with(instance, f"__scripted_{self.original.__name__}", self.original, Scripted)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "original":
@@ -128,33 +139,45 @@ class Scripted:
         from ..capture.trace import trace
 
         given = self.example_inputs if example_inputs is None else example_inputs
-        if self.example_kwarg_inputs is not None:
-            options.setdefault("example_kwarg_inputs", self.example_kwarg_inputs)
-        if given is None and self.example_kwarg_inputs is None and self._first is not None:
-            return self._as_first_called(options)
-        if given is None and self.example_kwarg_inputs is None:
+        named = options.pop("example_kwarg_inputs", self.example_kwarg_inputs)
+        if given is None and named is None and self._first is not None:
+            given, named = self._first
+        if given is None and named is None:
             given, shapes = _made_up(self.original)
-            options.setdefault("dynamic_shapes", shapes)
-        elif "dynamic_shapes" not in options:
+            return trace(self, given, **{"dynamic_shapes": shapes, **options})
+        if "dynamic_shapes" not in options:
             options |= {"dynamic_shapes": "all", "specialize_ok": True}
-        return trace(self, () if given is None else given, **options)
+        if isinstance(given, dict):  # several entry points
+            return trace(self, given, example_kwarg_inputs=named, **options)
+        return self._with_numbers(_as_arguments(given), dict(named or {}), options)
 
-    def _as_first_called(self, options: dict[str, Any]) -> Any:
+    def _with_numbers(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
+        """A program that takes as many of the example's numbers at its calls as the function lets it."""
         from ..capture.parameters import runtime
         from ..capture.trace import trace
 
-        assert self._first is not None
-        args, kwargs = self._first
-        options = {"dynamic_shapes": "all", "specialize_ok": True, **options}
+        kwargs |= self._numbers.left_out(args, kwargs)
+
+        def attempt(chosen: Chosen, low: Any) -> Any:
+            def mark(place: Any, x: Any) -> Any:
+                return x if place not in chosen else runtime(x, min=low) if x.__class__ is int else runtime(x)
+
+            given = tuple([mark(place, x) for place, x in enumerate(args)])
+            named = {place: mark(place, x) for place, x in kwargs.items()}
+            return trace(self, given, example_kwarg_inputs=named, **options)
+
+        def works(chosen: Chosen) -> bool:
+            return _is_captured(lambda: attempt(chosen, ...))
+
         chosen = self._numbers.chosen(args, kwargs)
-        if chosen:
-            numbers = [runtime(x) if i in chosen else x for i, x in enumerate(args)]
-            named = {key: runtime(x) if key in chosen else x for key, x in kwargs.items()}
+        for low in (None, ...) if chosen else ():
             try:
-                return trace(self, tuple(numbers), example_kwarg_inputs=named, **options)
-            except CaptureError:
-                self._numbers.constant = True
-        return trace(self, args, example_kwarg_inputs=kwargs, **options)
+                return attempt(chosen, low)
+            except _NUMBERS_PERHAPS:
+                continue
+        if chosen:
+            chosen = self._numbers.keep(chosen, works)
+        return attempt(chosen, ...)
 
     @property
     def graph(self) -> Any:
@@ -212,6 +235,12 @@ def script(
     _check_source(obj)
     if isinstance(example_inputs, list) and len(example_inputs) == 1 and isinstance(example_inputs[0], tuple):
         example_inputs = example_inputs[0]  # a list of examples, as TorchScript takes them
+    if isinstance(obj, Module):
+        from .scripted_module import ScriptedModule, ScriptedPart
+
+        if isinstance(obj, ScriptedPart):
+            return obj.scripted
+        return ScriptedModule(obj, example_inputs, example_kwarg_inputs)
     return Scripted(obj, example_inputs, example_kwarg_inputs)
 
 
@@ -241,6 +270,19 @@ def _kept(value: Any) -> Any:
     if type(value) in (tuple, list):
         return type(value)(_kept(x) for x in value)
     return value
+
+
+def _as_arguments(given: Any) -> tuple[Any, ...]:
+    several = isinstance(given, (tuple, list)) and not hasattr(given, "_fields")
+    return () if given is None else tuple(given) if several else (given,)
+
+
+def _is_captured(attempt: Callable[[], Any]) -> bool:
+    try:
+        attempt()
+    except _NUMBERS_PERHAPS:
+        return False
+    return True
 
 
 # ------------------------------------------------------------------------------------------------------- annotations

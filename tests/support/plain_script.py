@@ -83,6 +83,9 @@ class Plain:
     both = and_
     either = or_
 
+    def entered(self, manager: Any) -> Any:
+        return manager
+
     @contextlib.contextmanager
     def catching(self, kinds: Any) -> Any:
         self.used.append("catching")

@@ -208,7 +208,7 @@ class Maker:
             return self.chance.choice(kinds)(depth)
         if self._loops and self.chance.random() < (0.02 if self._growing else 0.15):
             return Statement(clauses=((f"if {self.condition()}:", (Statement((self._leave(),)),)),))
-        # A backward() in a branch that the run decides leaves gradients behind, which is refused.
+        # What a backward() in a branch has walked cannot be walked behind it: most programs with one are refused.
         if not self._growing and not self.gradients and self.chance.random() < 0.04:
             result = self._result()
             if self.chance.random() < 0.85:  # of their own: what is returned may not be changed behind the branch
@@ -280,8 +280,23 @@ class Maker:
         possible = [use for use in LIST_USES if not self._branches or not use.startswith(RESIZING)]
         uses = [use.replace("@", xs) for use in self.chance.sample(possible, 2)]
         append = Statement((f"{xs}.append(({self.of('V')}) * 1)",))
+        if self.chance.random() < 0.5:
+            start, append = f"{xs} = [{self.of('V')}]", self._sometimes(xs, append)
         loop = Statement(clauses=((head, (Statement((first.replace("#", i),)), *body, append)),))
         return Statement(clauses=(("if True:", (Statement((start,)), loop, *[Statement((u,)) for u in uses])),))
+
+    def _sometimes(self, xs: str, append: Statement) -> Statement:
+        """An append that data decide about; the list keeps an element."""
+        kind = self.chance.randint(0, 3)
+        if kind == 0:
+            j = f"j{next(self._fresh)}"
+            append = Statement(clauses=((f"for {j} in range({self.of('I', 1)} % 3):", (append,)),))
+        others = {
+            1: (("else:", (append, Statement((f"{xs} += [({self.of('V')}) * 1]",)))),),
+            2: ((f"elif len({xs}) > 1:", (Statement((f"z = {xs}.pop() * 1",)),)),),
+            3: ((f"elif {self.condition()}:", (Statement((f"{xs}.insert(0, {xs}[-1] * 0.5)",)),)),),
+        }
+        return Statement(clauses=((f"if {self.condition()}:", (append,)), *others.get(kind, ())))
 
     def _define(self, depth: int) -> Statement:
         """A function inside of the function, with a branch, that may change variables around it."""
@@ -335,7 +350,7 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
     "g": ("g",),
 }  # fmt: skip
 
-# What lets two names share memory: refused where the run decides if they do, and one of them is changed in place.
+# What lets two names share memory: refused where the run decides if they do, one is changed in place, the other used.
 SHARING: Final = (
     "q = m", "z = v", "r = v[1]", "z = m[0]", "g = m[:$K]", "v = m[-1]", "row = m[0]; row += $V", "a = v; a += $S",
     "a = m[:, 0]; a *= $X", "a = q.T; a[0] += $X", "xs = [xs[1], xs[0]]", "xs[1] += $X", "z = xs[0]",
@@ -361,7 +376,8 @@ SIMPLE: Final = (
     # lists and tensors that grow
     "g = ingot.cat([g, $M])[-6:]", "g = ingot.cat([g, ($V).unsqueeze(0)])", "g = g[1:] * 1", "g = g[:$K] * 1",
     "g = $M[$K:]",
-    "xs = [($V) * 1, ($V) * 1]", "xs[-1] = ($V) * 1", "g = g * $F",
+    "xs = [($V) * 1, ($V) * 1]", "xs[-1] = ($V) * 1", "g = g * $F", "xs.append(($V) * 1)",
+    "if $B: xs.append(($V) * 1)", "if $B: xs = xs + [$V]", "if len(xs) > 2: z = xs.pop()", "xs = xs[-2:]",
     # what refuses or raises
     "assert $B or k < 5, 'too large'", "v = m[$I % 4] * 1",
 )  # fmt: skip

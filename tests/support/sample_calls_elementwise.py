@@ -96,7 +96,7 @@ def _hardtanh(make: Maker) -> Iterator[Any]:
     yield make.tensor(3, 4), {"min_val": 0.5, "max_val": 1.5}
 
 
-@for_op("clone", "detach", "logical_not", "user_gradient")
+@for_op("clone", "detach", "logical_not")
 def _of_anything(make: Maker) -> Iterator[Any]:
     yield from _one(make)
 

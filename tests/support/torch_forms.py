@@ -199,7 +199,6 @@ FORMS |= {
     "masked_fill": lambda x, mask, *, value: x.masked_fill(mask, value),
     "cast": lambda x, *, dtype: x.to(_dtype(dtype)),
     "detach": lambda x: x.detach(),
-    "user_gradient": lambda x: x.clone(),
     "reshape": lambda x, *, shape: x.reshape(shape),
     "permute": lambda x, *, dims: x.permute(dims),
     "expand": lambda x, *, size: x.expand(size),

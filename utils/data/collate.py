@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ...frontend.creation import tensor
 from ...frontend.dispatch import EAGER
-from ...frontend.functions import tensor
 from ...frontend.tensor import Tensor
 from ...frontend.tensor_base import wrap
 from ...ir.errors import ArgumentError, ShapeError
