@@ -16,7 +16,7 @@ import ingot
 import numpy as np
 from capture_corpus import Call, Program
 from ingot.frontend.random import default_generator
-from ingot.ir.errors import IngotError
+from ingot.ir.raised import BUILT_IN, kept_exception
 
 __all__ = ["hold"]
 
@@ -225,7 +225,7 @@ def _same_outcome(program: Program, found: _Outcome, expected: _Outcome, argumen
         assert found.error is not None, f"{where}: the function raises {expected.error!r}, the program {found.result}"
         assert program.raises in str(expected.error), repr(expected.error)
         assert program.raises in str(found.error), repr(found.error)
-        assert isinstance(found.error, (IngotError, type(expected.error))), repr(found.error)
+        assert isinstance(found.error, BUILT_IN[kept_exception(expected.error)[0]]), repr(found.error)
         return
     if found.error is not None:
         raise AssertionError(f"{where}: the program raises, and the function does not") from found.error

@@ -16,8 +16,10 @@ from capture_checks import hold
 from ingot.frontend import calling, inplace
 from ingot.frontend.capture import branches, entry, loops, trace
 from ingot.frontend.capture.attributes import Attributes
+from ingot.frontend.capture.carried_sharing import CarriedSharing
 from ingot.frontend.capture.drawn import Drawn
 from ingot.frontend.capture.inputs import InputRun
+from ingot.frontend.capture.python_state import PythonState
 from ingot.frontend.capture.regions import Region, Regions
 from ingot.frontend.capture.scalars import ScalarTracing
 from ingot.frontend.capture.tracer import Tracer
@@ -150,6 +152,17 @@ MUTATIONS: dict[str, tuple[Mutation, tuple[str, ...]]] = {
         (Regions, "before_rebind", lambda: nothing),
         ("pain_03_in_place.memory_exchanged_in_a_branch_under_a_view",),
     ),
+    "a change is not seen in what perhaps shares the memory": (
+        (Regions, "lose", lambda: nothing),
+        (
+            "pain_08_aliasing.memory_that_a_branch_shares_and_somebody_reads",
+            "pain_08_aliasing.memory_that_iterations_share",
+        ),
+    ),
+    "what iterations share is not known to the body": (
+        (CarriedSharing, "enter", lambda: nothing),
+        ("pain_08_aliasing.memory_that_iterations_share",),
+    ),
     "an assertion is dropped": (
         (ScalarTracing, "require", lambda: nothing),
         ("pain_01_control_flow.scripted_assertion_on_values",),
@@ -226,7 +239,15 @@ MUTATIONS: dict[str, tuple[Mutation, tuple[str, ...]]] = {
     ),
     "what the check finds is not reported": (
         (trace, "report", lambda: nothing),
-        ("pain_01_control_flow.BranchOnTheFirstCall",),
+        ("pain_05_state.a_history_that_grows",),
+    ),
+    "names that come to stand for one tensor are not noticed": (
+        (Tracer, "refuse_joined", lambda: nothing),
+        ("pain_05_state.TwoNamesThatBecomeOne",),
+    ),
+    "numbers that a call reads and changes are not noticed": (
+        (PythonState, "refuse_changed", lambda: nothing),
+        ("pain_01_control_flow.BranchOnTheFirstCall", "pain_05_state.ACounterInPython"),
     ),
 }
 

@@ -24,7 +24,7 @@ Statements = tuple[Statement, ...]
 
 SECONDS = 2.0  # that one call may take
 TRIALS = 6
-MOST_REFUSED = 0.5
+MOST_REFUSED = 0.35
 DYNAMIC = [{0: "n"}, {0: "n"}, None, None]
 MOST_SHORTER = 100
 

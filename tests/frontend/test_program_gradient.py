@@ -353,3 +353,43 @@ def test_threads_share_the_parameters(rng: np.random.Generator) -> None:
     for others, gradients in zip(parameters, found, strict=True):
         assert all(a is b for a, b in zip(others, parameters[0], strict=True))
         assert all(np.array_equal(a, b) for a, b in zip(gradients, found[0], strict=True))
+
+
+def cut_off(x: Any) -> Any:
+    y = x * 2
+    with ingot.no_grad():
+        y.zero_()
+    return (y * x).sum()
+
+
+def cut_off_and_changed(x: Any) -> Any:
+    y = x * 2
+    with ingot.no_grad():
+        y.fill_(3.0)
+    y += 1
+    return (y * y * x).sum()
+
+
+def through_data(x: Any) -> Any:
+    y = x * 2
+    y.data.mul_(3)
+    y[0] = y[-1] * 2
+    return (y * y).sum()
+
+
+def through_a_view_of_detach(x: Any) -> Any:
+    y = x * 2
+    row = y[1]
+    y.detach()[1:].add_(1)
+    return (y * row).sum()
+
+
+@pytest.mark.parametrize("function", [cut_off, cut_off_and_changed, through_data, through_a_view_of_detach])
+@pytest.mark.parametrize("way", ["program", "compiled"])
+def test_changes_beside_the_tape_keep_the_place_on_it(function: Any, way: str, rng: np.random.Generator) -> None:
+    x = normal(rng, 3, 3, grad=True)
+    captured = ingot.compile(function) if way == "compiled" else ingot.jit.trace(function, normal(rng, 3, 3))
+    function(x).backward()
+    expected, x.grad = x.grad, None
+    captured(x).backward()
+    np.testing.assert_allclose(x.grad.numpy(), expected.numpy(), rtol=1e-9)

@@ -102,6 +102,22 @@ def test_results_of_a_loaded_program_can_be_passed_on(tmp_path):
     assert repr(loaded(once)).startswith("Batch(image=tensor([3., 3.])")
 
 
+def test_records_of_another_type_are_refused(via):
+    class Negative(Batch):
+        def total(self):
+            return -self.image
+
+    class Turned(NamedTuple):
+        second: object
+        first: object
+
+    program = via(trace(lambda batch, pair: batch.image + pair.first - pair.second, (Batch(ONE), Pair(ONE, TWO))))
+    assert program(Batch(TWO), Pair(ONE, ONE)).tolist() == [2.0, 2.0]
+    for args in ((Negative(TWO), Pair(ONE, ONE)), (Batch(TWO), Turned(ONE, ONE))):
+        with pytest.raises(ArgumentError, match="has another structure"):
+            program(*args)
+
+
 def test_a_named_tuple_alone_is_one_argument():
     program = trace(
         lambda pair: pair.first - pair.second, Pair(ONE, TWO), dynamic_shapes={"pair": [{0: "n"}, {0: "n"}]}
@@ -145,7 +161,7 @@ def test_runtime_numbers(via):
 
     program = via(trace(f, (ingot.arange(12).float(), runtime(3), runtime(0.5), runtime(True))))
     x = ingot.arange(12).float()
-    for n, scale, flag in ((3, 0.5, True), (4, 2, False), (np.int64(6), np.float32(0.25), np.bool_(True))):
+    for n, scale, flag in ((3, 0.5, True), (4, 2.0, False), (np.int64(6), np.float32(0.25), np.bool_(True))):
         rows, more, twice, signed = program(x, n, scale, flag)
         assert rows.tolist() == [i * float(scale) for i in range(int(n))]
         assert (more, twice) == (int(n) + 1, 2 * float(scale))
@@ -155,6 +171,7 @@ def test_runtime_numbers(via):
     for args, text in (
         ((3.0, 0.5, True), "'n' is 3.0, which is no int"),
         ((True, 0.5, True), "which is no int"),
+        ((3, 2, True), r"'scale' is 2, which is no float[\s\S]*pass 2.0"),  # the function would compute integers
         ((3, 0.5, 1), "which is no bool"),
         ((3, ingot.tensor(0.5), True), r"which is no float[\s\S]*item\(\)"),
     ):
@@ -188,7 +205,7 @@ def test_defaults_may_be_left_out(via):
         given(TWO, 3.0)
     number = via(trace(f, (ONE, runtime(3.0))))
     assert number(TWO).tolist() == [4.0, 4.0]
-    assert number(TWO, 5).tolist() == [10.0, 10.0]
+    assert number(TWO, 5.0).tolist() == [10.0, 10.0]
 
 
 def test_positional_only_rest_and_keywords(via):

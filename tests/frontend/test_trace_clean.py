@@ -155,3 +155,21 @@ def test_examples_are_not_changed_or_kept():
     x.add_(5)
     assert program.record.examples[0].inputs[0].tolist() == [1.0, 1.0]
     assert x._trace is None
+
+
+def test_state_is_not_left_on_the_tape():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("scale", ingot.ones(3))
+            self.part = self.scale[:2]
+
+        def forward(self, x):
+            self.scale.mul_(x)
+            return self.scale * 1
+
+    module = Scaled()
+    program = trace(module, ingot.ones(3).requires_grad_())
+    assert not module.scale.requires_grad
+    assert not module.part.requires_grad
+    assert not list(program.parameters())

@@ -3,7 +3,7 @@
 import ingot
 import numpy as np
 import pytest
-from ingot.ir.errors import ArgumentError, CaptureError, ShapeError
+from ingot.ir.errors import ArgumentError, AssertError, CaptureError, ShapeError
 from ingot.jit import Dim, capture_report, runtime, trace
 
 
@@ -241,11 +241,14 @@ def test_a_size_that_one_side_of_a_branch_fixes():
         program(ingot.ones(5, 3))
 
 
-def test_a_named_size_that_one_side_of_a_branch_fixes_is_refused():
+def test_a_named_size_that_one_side_of_a_branch_needs_is_checked_on_that_side():
     layer = ingot.nn.Linear(2, 2)
 
     def f(x):
         return layer(x) if x.sum() > 4 else -x
 
-    with pytest.raises(CaptureError, match="differs in type between the sides"):
-        ingot.jit.trace(f, ingot.ones(3, 2), dynamic_shapes={1: "width"}, script_branches=True)
+    program = ingot.jit.trace(f, ingot.ones(3, 2), dynamic_shapes={1: "width"}, script_branches=True)
+    for x in (ingot.ones(3, 2), -ingot.ones(3, 2), -ingot.ones(3, 5)):
+        assert ingot.equal(program(x), f(x))
+    with pytest.raises(AssertError, match="width == 2"):
+        program(ingot.ones(3, 5))

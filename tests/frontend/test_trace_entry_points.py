@@ -306,3 +306,40 @@ def test_a_failing_entry_leaves_nothing_behind(net):
     assert net.seen.tolist() == [0.0]
     assert net.down.weight.grad is None
     assert not ingot.jit.is_tracing()
+
+
+class _Shared(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("left", ingot.zeros(3))
+        self.register_buffer("right", ingot.ones(3))
+        self.start = self.right
+
+    def join(self, x):
+        self.left = self.right
+        return x * 2
+
+    def part(self, x):
+        self.right = x * 2
+        return x * 1
+
+    def change(self, x):
+        self.left.add_(x)
+        return self.left * 1
+
+    def read(self, x):
+        return self.left + self.start + x
+
+
+def test_names_that_one_entry_point_joins_and_another_changes_are_refused():
+    for first, second in (("join", "change"), ("change", "join")):
+        with pytest.raises(CaptureError, match="lets two names of its state stand for one tensor") as caught:
+            trace(_Shared(), {first: ingot.ones(3), second: ingot.ones(3)}, check=False)
+        assert caught.value.location.source.strip() == "self.left.add_(x)"
+
+
+def test_names_that_one_entry_point_parts_and_another_reads_are_refused():
+    for first, second in (("part", "read"), ("read", "part")):
+        with pytest.raises(CaptureError, match="under one of its names, and not under another") as caught:
+            trace(_Shared(), {first: ingot.ones(3), second: ingot.ones(3)}, check=False)
+        assert caught.value.location.source.strip() == "self.right = x * 2"

@@ -4,7 +4,7 @@ import ingot
 import numpy as np
 import pytest
 from ingot import nn
-from ingot.ir.errors import ArgumentError, UnsupportedError
+from ingot.ir.errors import ArgumentError
 
 
 class Block(nn.Module):
@@ -129,25 +129,6 @@ def test_unknown_places_are_told_with_close_ones(program, x):
         _ = handle.last
     handle.remove()
     handle.remove()
-
-
-def test_values_inside_of_a_branch_cannot_be_watched():
-    from ingot.frontend.watch import watched_names
-    from ingot.ir.parser import parse
-
-    graph = parse("""
-graph @f(%x : f32[2], %c : bool) -> (f32[2]):
-  %y : f32[2] = prim::If(%c)  @m.py:2:1
-    block0():
-      %a : f32[2] = ingot::exp(%x)  @m.py:3:1 in inner
-      -> (%a)
-    block1():
-      -> (%x)
-  return (%y)
-""")
-    assert watched_names(graph, "m.py:2") == ["y"]
-    with pytest.raises(UnsupportedError, match="inside of a branch or a loop"):
-        watched_names(graph, "inner")
 
 
 def test_the_tree_of_modules(program):

@@ -149,3 +149,39 @@ def test_a_cycle_has_an_end():
     assert _rates(optimizer, scheduler, 2)[1:] == pytest.approx([4e-6, 4e-6])
     with pytest.raises(ArgumentError, match="step 3 of 2"):
         scheduler.step()
+
+
+def _measured(losses, **options):
+    optimizer = ingot.optim.SGD([ingot.nn.Parameter(ingot.ones(1))], lr=1.0)
+    scheduler = ingot.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, **options)
+    found = []
+    for loss in losses:
+        scheduler.step(ingot.tensor(loss))
+        found.append(optimizer.param_groups[0]["lr"])
+    assert scheduler.get_last_lr() == found[-1:]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "rates"),
+    [
+        ({"patience": 0}, [1.0, 1.0, 0.5, 0.5, 0.25, 0.125]),
+        ({"patience": 1}, [1.0, 1.0, 1.0, 1.0, 1.0, 0.5]),
+        ({"patience": 0, "cooldown": 2}, [1.0, 1.0, 0.5, 0.5, 0.5, 0.25]),
+        ({"patience": 0, "min_lr": 0.4}, [1.0, 1.0, 0.5, 0.5, 0.4, 0.4]),
+        ({"patience": 0, "threshold": 1.5, "threshold_mode": "abs"}, [1.0, 0.5, 0.25, 0.25, 0.125, 0.0625]),
+        ({"patience": 0, "mode": "max"}, [1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125]),
+    ],
+)
+def test_reduce_on_plateau(options, rates):
+    assert _measured([4.0, 3.0, 3.5, 2.0, 2.0, 2.5], **options) == rates
+
+
+def test_reduce_on_plateau_refuses_what_does_not_fit():
+    optimizer = ingot.optim.SGD([ingot.nn.Parameter(ingot.ones(1))], lr=1.0)
+    make = ingot.optim.lr_scheduler.ReduceLROnPlateau
+    for options in ({"mode": "low"}, {"factor": 1.0}, {"threshold_mode": "both"}, {"min_lr": [0.0, 0.0]}):
+        with pytest.raises(ArgumentError, match="ReduceLROnPlateau"):
+            make(optimizer, **options)
+    with pytest.raises(ArgumentError, match="the measured value is missing"):
+        make(optimizer).step()

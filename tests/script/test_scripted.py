@@ -124,7 +124,7 @@ def test_what_the_user_raises_is_raised_where_it_was():
         return x.sqrt()
 
     assert checked(ingot.ones(2)).tolist() == [1.0, 1.0]
-    with pytest.raises(AssertError, match=r"ValueError: negative[\s\S]*raise ValueError"):
+    with pytest.raises(ValueError, match=r"negative[\s\S]*raise ValueError"):
         checked(-ingot.ones(2))
 
 
@@ -221,15 +221,14 @@ def test_a_parameter_that_a_branch_changes_stays_a_leaf():
         assert traced(x).tolist() == program(x).tolist()
 
 
-def test_gradients_that_a_branch_leaves_behind_are_refused():
-    w = ingot.nn.Parameter(ingot.ones(2))
+def test_a_truth_value_that_a_loop_asks_for_first_is_there_behind_it():
+    def program(x, n):
+        even = n.item() % 2 == 0
+        for i in range(n.item()):
+            x = x * 2 if even else x + i
+        return x + 1 if even else x
 
-    def program(x):
-        w.grad = None
-        if x.sum() > 0:
-            (w * x).sum().backward()
-        return x
-
-    with pytest.raises(CaptureError, match=r"gradient is left behind in a branch[\s\S]*backward\(\)"):
-        ingot.jit.trace(program, ingot.ones(2), script_branches=True, check=False)
-    assert w.grad is None
+    traced = ingot.jit.trace(program, (ingot.ones(2), ingot.tensor(2)), script_branches=True, check=False)
+    for times in range(4):
+        given = ingot.ones(2), ingot.tensor(times)
+        assert traced(*given).tolist() == program(*given).tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ingot
-from capture_corpus import call, captured, checked, integers, ones, randn, refused, refused_at_call, zeros
+from capture_corpus import call, captured, integers, ones, randn, refused, refused_at_call, zeros
 from ingot import nn
 
 
@@ -140,6 +140,48 @@ def an_assertion_on_values(x):
 def scripted_assertion_on_values(x):
     assert (x > 0).all(), "the logarithm needs positive numbers"
     return x.log()
+
+
+class OutOfTheBox(ValueError):
+    """A class of the user's: programs raise the built-in one that it derives from."""
+
+
+@captured(
+    "pytorch/pytorch#10841",
+    example=lambda: (ones(3),),
+    fresh=lambda rng: (randn(rng, 3) * 2,),
+    calls=12,
+    script_branches=True,
+    raises="of the numbers",
+)
+def scripted_exceptions_of_several_classes(x):
+    if x.sum() > 4:
+        if x.max() > 4:
+            raise OverflowError("one of the numbers is large")
+        raise OutOfTheBox("the sum of the numbers is large")
+    if x.min() < -3:
+        raise KeyError("the least of the numbers")
+    return x * 2
+
+
+def unless_it_is_negative(x):
+    for number in x:
+        if number < 0:
+            raise ArithmeticError("the root of the numbers")
+    return x.sqrt()
+
+
+@captured(
+    "pytorch/pytorch#10841",
+    example=lambda: (ones(3),),
+    fresh=lambda rng: (randn(rng, rng.integers(1, 4)) + 0.7,),
+    calls=12,
+    script_branches=True,
+    dynamic_shapes={"x": {0: "n"}},
+    raises="of the numbers",
+)
+def scripted_exception_in_a_loop_of_another_function(x):
+    return unless_it_is_negative(x) + 1
 
 
 @captured(
@@ -283,10 +325,10 @@ def loop_that_the_data_bound(x, count):
     return total
 
 
-@checked(
+@refused(
     "pytorch/pytorch#23498",
     example=lambda: (ones(3),),
-    message="another path than the captured one",
+    message="the program depends on first, which it sets to another value",
     line="if self.first:  # only at the first call",
 )
 class BranchOnTheFirstCall(nn.Module):

@@ -6,7 +6,7 @@ import math
 
 import ingot
 import numpy as np
-from capture_corpus import captured, checked, ones, randn, refused, refused_at_call
+from capture_corpus import captured, ones, randn, refused, refused_at_call
 from ingot import nn
 from ingot.jit import Dim
 from ingot.nn import functional as F
@@ -385,11 +385,11 @@ def tensors_made_of_sizes(x):
     return ingot.tensor(x.shape[0]), ingot.tensor([x.shape[0], 2]), ingot.tensor([x.shape[0] / 4, x.shape[0]])
 
 
-@checked(
+@refused(
     "pytorch/pytorch#59530",
     example=lambda: (ones(3, 4),),
-    message="the program differs from the function",
-    line=None,
+    message="its text is used, not only shown",
+    line='return x * 2 if f"batch of {x.shape[0]}"',
     dynamic_shapes={"x": {0: "batch"}},
 )
 def a_text_that_holds_a_size(x):
@@ -469,3 +469,57 @@ def a_scaled_size_made_an_int(x):
 def a_scaled_size_rounded_down(x):
     height = math.floor(x.shape[2] * 1.5)
     return F.interpolate(x, size=(height, 4)), x[:, :, : math.ceil(x.shape[2] / 2)]
+
+
+# --------------------------------------------------------------------------------------------------- texts and keys
+
+ROWS = {"example": lambda: (ones(3, 4),), "dynamic_shapes": {"x": {0: "batch"}}}
+MANY = {"fresh": lambda rng: (randn(rng, rng.integers(1, 12), 4),)}
+BY_SIZE: dict = {}
+
+
+@captured("pytorch/pytorch#59530", **ROWS, **MANY, ledger=[("text", "text = f")])
+def a_text_of_a_size_that_is_printed(x):
+    text = f"{x.shape[0]:>4} rows of {x.shape}"
+    print(text, str(x.shape[0]).rjust(4), "%s" % (x.shape,))  # noqa: UP031
+    return x * 2
+
+
+@captured("pytorch/pytorch#59530", **ROWS, **MANY, script_branches=True, raises="rows")
+def a_text_of_a_size_that_an_exception_says(x):
+    if x.sum() < 0:
+        raise ValueError(f"{x.shape[0]} rows")
+    return x * 2
+
+
+@refused("pytorch/pytorch#59530", **ROWS, message="batch was fixed to 3", line="table = BY_SIZE.setdefault(x.shape[0]")
+def a_table_by_sizes(x):
+    table = BY_SIZE.setdefault(x.shape[0], x.shape[0] * 0.5)
+    return x * table
+
+
+@refused("pytorch/pytorch#59530", **ROWS, message="its text is used", line='key = f"{x.shape[0]}x{x.shape[1]}"')
+def a_key_that_is_kept_in_a_variable(x):
+    key = f"{x.shape[0]}x{x.shape[1]}"
+    return x * 2 if key in ("3x4", "5x4") else x
+
+
+@refused("pytorch/pytorch#59530", **ROWS, message="its text is used", line="return getattr(x, ")
+def a_method_named_by_a_size(x):
+    return getattr(x, {"ingot.Size([3, 4])": "exp"}.get(str(x.shape), "sin"))()
+
+
+@captured("pytorch/pytorch#15319", example=lambda: (ones(3, 4),), fresh=lambda rng: (randn(rng, 3, 4),))
+def a_text_of_a_size_that_does_not_vary(x):
+    return x * {"3x4": 2.0}[f"{x.shape[0]}x{x.shape[1]}"]
+
+
+@refused(
+    "pytorch/pytorch#15319",
+    example=lambda: (ones(3),),
+    message="a text is made of a tensor's elements",
+    line='return x * {"0.50": 2.0}',
+    script_branches=True,
+)
+def a_key_made_of_an_element(x):
+    return x * {"0.50": 2.0}.get(f"{x.mean().item():.2f}", 1.0)

@@ -103,6 +103,31 @@ class ABufferChangedInALoop(_WithBuffers):
         return self.total.mean()
 
 
+@captured("pytorch/pytorch#140539", **THREE)
+class ACounterThatOnlyCounts(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x * 2
+
+
+@captured("pytorch/pytorch#140539", **THREE)
+class ANumberThatEachCallSetsBeforeItIsRead(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = None
+
+    def forward(self, x):
+        self.rows = x.shape[0]
+        return x * self.scale()
+
+    def scale(self):
+        return 1 / self.rows
+
+
 TOTAL = zeros(3)
 
 
@@ -244,6 +269,41 @@ def a_training_step_with_an_average_of_the_weights(x, target):
     return loss.detach(), AVERAGE(x).detach()
 
 
+SMALL = nn.Linear(3, 2)
+SMALL_OPTIMIZER = ingot.optim.SGD(SMALL.parameters(), lr=0.05, momentum=0.9)
+
+
+@captured(
+    "tinygrad/tinygrad#16620",
+    example=lambda: (ones(4, 3), zeros(4, 2)),
+    state=["SMALL.weight", "SMALL.bias"],
+    script_branches=True,
+    dynamic_shapes=[{0: "batch"}, {0: "batch"}],
+)
+def gradients_that_add_up_over_rows(x, target):
+    """Each row leaves a gradient, from as many rows as the call has."""
+    SMALL_OPTIMIZER.zero_grad()
+    for row, wanted in zip(x, target, strict=True):
+        F.mse_loss(SMALL(row), wanted).backward()
+    SMALL_OPTIMIZER.step()
+    return SMALL(x).detach()
+
+
+@captured("pytorch/pytorch#140539", **THREE, state=["weight", "weight.grad"], script_branches=True)
+class AGradientThatSomeCallsLeave(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(ones(3))
+        self.weight.grad = zeros(3)
+
+    def forward(self, x):
+        if x.sum() > 0:
+            (self.weight * x).sum().backward()
+        with ingot.no_grad():
+            self.weight -= 0.1 * self.weight.grad
+        return x
+
+
 @captured(
     "pytorch/pytorch#140539",
     example=lambda: {"observe": (ones(3),), "mean": ()},
@@ -343,6 +403,43 @@ class AWindowOfTheLastInputs:
 @refused(
     "pytorch/pytorch#140539",
     **THREE,
+    message="replaces a tensor under one of its names, and not under another",
+    line="self.total = self.total + x  # what views it stays",
+)
+class AViewOfABufferThatIsReplaced(_WithBuffers):
+    """The view goes on showing the memory of the first buffer, not that of the one in its place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = self.total[:2]
+
+    def forward(self, x):
+        self.total = self.total + x  # what views it stays
+        return self.part * 1
+
+
+@refused(
+    "pytorch/pytorch#140539",
+    **THREE,
+    message="lets two names of its state stand for one tensor, and changes it in place",
+    line="self.left.add_(x)  # from the second call on, that is right as well",
+)
+class TwoNamesThatBecomeOne(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("left", zeros(3))
+        self.register_buffer("right", ones(3))
+
+    def forward(self, x):
+        self.left.add_(x)  # from the second call on, that is right as well
+        result = self.left - self.right
+        self.left = self.right
+        return result
+
+
+@refused(
+    "pytorch/pytorch#140539",
+    **THREE,
     message="takes a number out of a tensor, to Python, and changes the tensor",
     line="count = (self.counts[0] * 2).item()",
 )
@@ -423,6 +520,25 @@ class AGradientThatTheFirstCallAloneFinds:
 
 @refused(
     "pytorch/pytorch#140539",
+    **THREE,
+    message="a gradient is read that is a tensor or None, as the run decides",
+    line="(self.weight * x).sum().backward()",
+    script_branches=True,
+)
+class AGradientThatOneSideLeaves(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(ones(3))
+
+    def forward(self, x):
+        self.weight.grad = None
+        if x.sum() > 0:
+            (self.weight * x).sum().backward()
+        return x if self.weight.grad is None else x * self.weight.grad
+
+
+@refused(
+    "pytorch/pytorch#140539",
     example=lambda: {"remember": (ones(3),), "recall": (ones(3),)},
     message="reads memory, which the entry point 'remember' sets to a tensor",
     line="return x if self.memory is None else x + self.memory",
@@ -440,13 +556,10 @@ class AMemoryThatIsNoneAtFirst(nn.Module):
         return x if self.memory is None else x + self.memory
 
 
-# ------------------------------------------------------------------------------------------------------ checked
-
-
-@checked(
+@refused(
     "pytorch/pytorch#140539",
     **THREE,
-    message="a value that Python computed was frozen",
+    message="the program depends on calls, which it sets to another value",
     line="return x * self.calls",
 )
 class ACounterInPython(nn.Module):
@@ -457,6 +570,9 @@ class ACounterInPython(nn.Module):
     def forward(self, x):
         self.calls += 1
         return x * self.calls
+
+
+# ------------------------------------------------------------------------------------------------------ checked
 
 
 @checked(

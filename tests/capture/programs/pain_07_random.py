@@ -339,3 +339,32 @@ class ALayerThatIsSwitchedOffAfterwards(nn.Module):
         y = self.drop(x)
         self.drop.eval()
         return y
+
+
+# ------------------------------------------------------------------------------------------ generators of the user's
+
+
+@captured("pytorch/pytorch#9069", **THREE, state=["first", "more.0"], script_branches=True, then=draws_anew, calls=8)
+class GeneratorsInABranchAndALoop(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = ingot.Generator(device="cpu").manual_seed(1)
+        self.more = [ingot.Generator().manual_seed(2)]
+
+    def forward(self, x):
+        if ingot.rand((), generator=self.first) < 0.5:
+            x = x + ingot.randn(3, generator=self.first)
+        for _ in range(ingot.randint(0, 4, (), generator=self.first).item()):
+            x = x + ingot.rand(3, generator=self.more[0])
+        return x
+
+
+@refused(
+    "pytorch/pytorch#9069",
+    example=lambda: (ones(3), ingot.Generator().manual_seed(1)),
+    error=ArgumentError,
+    message="a Generator cannot be an argument",
+    line=None,
+)
+def a_generator_as_an_argument(x, generator):
+    return x + ingot.rand(3, generator=generator)

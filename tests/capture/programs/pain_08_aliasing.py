@@ -191,6 +191,30 @@ def the_same_memory_from_both_sides(x, scale):
     return y, x
 
 
+@captured("tinygrad/tinygrad#6803", **THREE, calls=8, script_branches=True)
+def memory_that_a_branch_shares_and_nobody_else_reads(x):
+    z = x * 1
+    y = z if x.sum() > 0 else x * 2
+    y += 1
+    return y
+
+
+@captured(
+    "tinygrad/tinygrad#6803",
+    example=lambda: (ones(3), ingot.tensor(2)),
+    fresh=lambda rng: (randn(rng, 3), ingot.tensor(int(rng.integers(0, 4)))),
+    calls=8,
+    script_branches=True,
+)
+def a_window_of_a_cache_that_is_filled(x, filled):
+    cache = zeros(4, 3)
+    cache[0] = x
+    keys = cache[:2] if filled > 1 else ones(2, 3)
+    weights = keys.sum(1)
+    cache[filled] = x * weights.sum()
+    return cache, weights
+
+
 # ------------------------------------------------------------------------------------------------------ refused
 
 
@@ -293,6 +317,37 @@ def a_reshape_that_is_a_copy_at_some_sizes(x):
     flat = wide.reshape(-1)
     flat.add_(1)
     return wide, flat
+
+
+@refused(
+    "tinygrad/tinygrad#6803",
+    **THREE,
+    message="shares its memory with another, or not, as the run decides, and the other is used",
+    line="return y, z * 2",
+    script_branches=True,
+)
+def memory_that_a_branch_shares_and_somebody_reads(x):
+    z = x * 1
+    y = z if x.sum() > 0 else x * 2
+    y += 1
+    return y, z * 2
+
+
+@refused(
+    "tinygrad/tinygrad#6803",
+    example=lambda: (ones(3), ingot.tensor(2)),
+    message="shares its memory with another, or not, as the run decides, and the other is used",
+    line="x = x + z  # y of the iteration before",
+    script_branches=True,
+)
+def memory_that_iterations_share(x, count):
+    y, z = x * 1, x * 2
+    for _ in range(count.item()):
+        y += 1
+        x = x + z  # y of the iteration before
+        y = y * 2
+        z = y
+    return x
 
 
 @refused(

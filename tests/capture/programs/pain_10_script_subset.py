@@ -195,11 +195,11 @@ def lists_joined_copied_and_popped(x):
 @refused(
     "pytorch/pytorch#37200",
     example=lambda: (ones(4, 3),),
-    message="append() in a branch that the run decides changes the length of a list",
+    message="the program's result is a list whose length the run decides",
     line="found.append(row)",
     **ROWS,
 )
-def a_list_that_one_side_appends_to(x):
+def a_result_that_one_side_appends_to(x):
     found = []
     for row in x:
         if row.sum() > 0:
@@ -207,13 +207,7 @@ def a_list_that_one_side_appends_to(x):
     return found
 
 
-@refused(
-    "pytorch/pytorch#37200",
-    example=lambda: (ones(4, 3),),
-    message="reads a list that it makes longer",
-    line="found[-1] * 0.5",
-    **ROWS,
-)
+@captured("pytorch/pytorch#37200", example=lambda: (ones(4, 3),), fresh=rows, **ROWS)
 def a_list_that_its_loop_reads(x):
     found = [x[0]]
     for row in x:
@@ -236,13 +230,7 @@ def a_list_of_ints_and_floats(x):
     return sum(found)
 
 
-@refused(
-    "pytorch/pytorch#37200",
-    example=lambda: (ones(3),),
-    message="found[1] is set on one side alone of a branch",
-    line="found.append(x * 2)",
-    **SCRIPT,
-)
+@captured("pytorch/pytorch#37200", example=lambda: (ones(3),), fresh=vectors, calls=8, **SCRIPT)
 def a_list_that_is_longer_on_one_side(x):
     found = [x]
     if x.sum() > 0:
@@ -284,12 +272,37 @@ def dtypes_that_differ(x):
 
 
 @refused("pytorch/pytorch#41274", example=lambda: (ones(3),), message="f32[3] at", line="if x.sum() > 0:", **SCRIPT)
+def dimensions_that_differ(x):
+    if x.sum() > 0:
+        y = x
+    else:
+        y = x.sum()
+    return y
+
+
+@captured("pytorch/pytorch#41274", example=lambda: (ones(3),), fresh=vectors, calls=8, **SCRIPT)
 def sizes_that_differ(x):
     if x.sum() > 0:
         y = x
     else:
         y = ingot.cat([x, x])
-    return y
+    return y, y.shape[0], y[1:].sum()
+
+
+@captured("pytorch/pytorch#41274", example=lambda: (ones(2, 3),), fresh=rows, calls=10, **ROWS)
+def nothing_or_what_was_found(x):
+    found = x[x.sum(1) > 0]
+    if len(found) == 0:
+        return x.new_zeros(0, 3)
+    return found / found.sum()
+
+
+@captured("pytorch/pytorch#37200", example=lambda: (ones(2, 3),), fresh=rows, calls=8, **ROWS)
+def a_sequence_that_grows_beyond_its_window(x):
+    while x.shape[0] < 9:
+        window = x if x.shape[0] <= 4 else x[-4:]
+        x = ingot.cat([x, window.mean(0, keepdim=True).tanh()])
+    return x
 
 
 @refused("pytorch/pytorch#41274", example=lambda: (ones(3),), message="and None at", line="if x.sum() > 0:", **SCRIPT)
@@ -392,7 +405,7 @@ def a_name_changed_in_place_and_set_anew(x):
 @refused(
     "pytorch/pytorch#41274",
     example=lambda: (ones(4, 3),),
-    message="the first iteration of a loop changes a tensor in place",
+    message="shares its memory with another, or not, as the run decides",
     line="h += row",
     **ROWS,
 )
