@@ -7,28 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from transformer_block import block_class
+
 VOCABULARY, WIDTH, LAYERS, HEADS, LENGTH, BATCH, IMAGES = 256, 128, 4, 4, 64, 8, 64
 
 
 def transformer(torch: Any) -> Any:
     """A causal transformer: tokens [batch, length] to logits of the next, [batch * length, vocabulary]."""
     nn = torch.nn
-    F = nn.functional
 
-    class Block(nn.Module):  # type: ignore[misc,name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-            self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
-            self.fc1, self.fc2 = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
+    def attend(q: Any, k: Any, v: Any) -> Any:
+        return nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
 
-        def forward(self, x: Any) -> Any:
-            b, t, d = x.shape
-            parts = self.qkv(self.norm1(x)).split(d, dim=2)
-            q, k, v = (z.reshape(b, t, HEADS, d // HEADS).transpose(1, 2) for z in parts)
-            a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-            x = x + self.out(a.transpose(1, 2).reshape(b, t, d))
-            return x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
+    Block = block_class(torch, WIDTH, HEADS, attend)
 
     class Transformer(nn.Module):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
