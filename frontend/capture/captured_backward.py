@@ -28,8 +28,8 @@ from ..function_call import fitted_gradient, user_backward
 from ..mode import mode
 from ..tape import type_for_gradient
 from ..tensor_base import TensorBase
-from .branches import line_of_error
 from .drawn import Drawn
+from .error_line import line_of_error
 from .list_growth import Growths
 from .reach import Reach
 from .regions import Region, discard

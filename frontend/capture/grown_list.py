@@ -63,7 +63,7 @@ class SymList(list[Any]):
 
     def __init__(self, items: Any = ()) -> None:
         super().__init__(items)
-        self._twins: list[tuple[weakref.ref[SymList], Location | None]] = []
+        self._twins: dict[int, tuple[weakref.ref[SymList], Location | None]] = {}  # by `id`; some are no more
         self.line: Location | None = None
         self.lost: tuple[Location | None, Location | None] | None = None
         self.depth = mode.tracer.regions.depth if mode.tracer is not None else 0
@@ -72,20 +72,20 @@ class SymList(list[Any]):
 
     def may_be(self, other: SymList, location: Location | None) -> None:
         """Note that this list and another are one, or not: the run decides it, at the branch or loop at `location`."""
-        if other is not self:
-            self._twins.append((weakref.ref(other), location))
-            other._twins.append((weakref.ref(self), location))
+        known = self._twins.get(id(other))
+        if other is not self and (known is None or known[0]() is not other):
+            self._twins[id(other)] = weakref.ref(other), location
+            other._twins[id(self)] = weakref.ref(self), location
 
-    def twins(self) -> Iterator[SymList]:
+    def twins(self) -> list[SymList]:
         """The lists that this one may be, as far as they are in use."""
-        for reference, _ in self._twins:
-            if (other := reference()) is not None:
-                yield other
+        self._twins = {key: twin for key, twin in self._twins.items() if twin[0]() is not None}
+        return [other for reference, _ in self._twins.values() if (other := reference()) is not None]
 
     def _changing(self) -> None:
         """The list is about to be changed: what it may be is changed, or not."""
         self.refuse_lost()
-        for reference, location in self._twins:
+        for reference, location in self._twins.values():
             other = reference()
             if other is not None and other.lost is None and mode.tracer is not None:
                 other.lost = here(), location

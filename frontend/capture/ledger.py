@@ -270,7 +270,8 @@ class CaptureLedger(Sequence[LedgerEntry]):
             root = find(chain, local, world)
             if root is MISSING or self._root_of(chain, root) is root:
                 continue
-            self._roots[id(chain), id(root)] = weakref.ref(root) if isinstance(root, TensorBase) else root
+            if not isinstance(root, dict) or chain.scope == "global":  # who else holds a dict is counted, too
+                self._roots[id(chain), id(root)] = weakref.ref(root) if isinstance(root, TensorBase) else root
             if chain.scope != "closure" or not self._is_own(frame.f_code, chain.root):
                 self._load(frame, chain, root)
 

@@ -271,7 +271,7 @@ def contents_now(value: Any) -> Any:
         return made_list(items, value.line) if isinstance(value, SymList) else items
     if type(value) is tuple:
         return tuple(map(contents_now, value))
-    return {key: contents_now(item) for key, item in value.items()} if type(value) is dict else value
+    return {key: contents_now(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def common(value: Any, other: Any, outside: set[str] | None = None) -> Any:

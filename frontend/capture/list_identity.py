@@ -1,8 +1,8 @@
-"""Lists that are one list or two, as the run decides.
+"""Lists and dicts that are one or two, as the run decides.
 
 A variable that holds a list behind a captured branch may hold the very list that another name holds, or a new one; the
 capture makes a new one of both. That is right as long as neither is used after the other has been changed: such a use
-is refused. (The same for tensors is the subject of `sharing`.)
+is refused. (What dicts refuse is the subject of `merged`; the same for tensors, of `sharing`.)
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 
 from ...ir.locations import Location
 from .grown_list import SymList
+from .merged import Merged
 
 __all__ = ["Identities", "LostLists", "other_lists"]
 
 
 class Identities:
-    """The lists that one branch or loop makes anew, and those that they stand for.
+    """The lists and dicts that one branch or loop makes anew, and those that they stand for.
 
     Args:
         depth: how many regions the capture is in, outside of the branch or loop.
@@ -32,6 +33,9 @@ class Identities:
     def add(self, new: Any, source: Any) -> None:
         """Note that a value is what is left of another one."""
         for one, other in _pairs(new, source):
+            if isinstance(one, Merged):
+                one.stands_for(other, self._location)
+                continue
             news = self._news.setdefault(id(other), (other, []))[1]
             if all(one is not x for x in news):
                 news.append(one)
@@ -39,7 +43,7 @@ class Identities:
     def settle(self) -> None:
         """Let the lists know of each other."""
         for source, news in self._news.values():
-            others = list(source.twins())
+            others = source.twins()
             if source.depth <= self._depth:
                 others.append(source)
             for i, new in enumerate(news):
@@ -83,21 +87,22 @@ class LostLists:
 
 def other_lists(value: Any, other: Any) -> bool:
     """Whether two values hold different lists at the same place."""
-    return next(_pairs(value, other), None) is not None
+    return any(isinstance(one, SymList) for one, _ in _pairs(value, other))
 
 
-def _pairs(new: Any, source: Any) -> Iterator[tuple[SymList, SymList]]:
-    """The lists in a value, each with that at the same place in another one."""
+def _pairs(new: Any, source: Any) -> Iterator[tuple[Any, Any]]:
+    """The lists and dicts in a value, each with that at the same place in another one."""
     if new is source:
         return
-    if isinstance(new, SymList) and isinstance(source, SymList):
+    merged = isinstance(new, Merged) and isinstance(source, new.kind)
+    if isinstance(source, SymList) if isinstance(new, SymList) else merged and not isinstance(source, SymList):
         yield new, source
     if isinstance(new, list) and isinstance(source, list):
         items: Iterable[tuple[Any, Any]] = zip(list.__iter__(new), list.__iter__(source), strict=False)
     elif isinstance(new, tuple) and isinstance(source, tuple):
         items = zip(new, source, strict=False)
     elif isinstance(new, dict) and isinstance(source, dict):
-        items = [(new[key], source[key]) for key in new if key in source]
+        items = [(item, dict.get(source, key)) for key, item in dict.items(new)]
     else:
         return
     for one, other in items:

@@ -12,6 +12,8 @@ from operator import is_
 from types import CellType
 from typing import Any, Final
 
+from .merged import Merged
+
 __all__ = [
     "MISSING",
     "MODULE_TABLES",
@@ -89,7 +91,11 @@ class Place:
         """What it holds now."""
         owner = self.owner
         if isinstance(owner, dict):
-            return dict(owner) if self.names is None else {n: owner[n] for n in self.names if n in owner}
+            return (
+                dict(_own(owner).items(owner))
+                if self.names is None
+                else {n: owner[n] for n in self.names if n in owner}
+            )
         if isinstance(owner, CellType):
             try:
                 return {"": owner.cell_contents}
@@ -115,8 +121,8 @@ class Place:
     def put(self, key: Any, value: Any) -> None:
         """Let one of its entries be a value; the one behind a list's last is appended."""
         owner = self.owner
-        if isinstance(owner, dict):
-            owner[key] = value
+        if isinstance(owner, dict):  # without what dicts of scripted functions do where they are changed
+            _own(owner).__setitem__(owner, key, value)
         elif isinstance(owner, CellType):
             owner.cell_contents = value
         elif isinstance(owner, list) and key == list.__len__(owner):
@@ -135,7 +141,9 @@ class Place:
         owner = self.owner
         if isinstance(owner, CellType):
             del owner.cell_contents
-        elif isinstance(owner, (dict, list, deque)):
+        elif isinstance(owner, (dict, list)):
+            _own(owner).__delitem__(owner, key)
+        elif isinstance(owner, deque):
             del owner[key]
         elif isinstance(owner, set):
             owner.discard(key)
@@ -148,8 +156,8 @@ class Place:
         if isinstance(owner, (list, deque, set)):
             self.fill(before.values())
         elif isinstance(owner, dict) and self.names is None:
-            owner.clear()
-            owner.update(before)
+            _own(owner).clear(owner)
+            _own(owner).update(owner, before)
         else:
             for key, _, now in self.changes(before):
                 if key not in before:
@@ -243,6 +251,11 @@ def slots_of(cls: type) -> Iterator[str]:
             if name not in ("__dict__", "__weakref__"):
                 private = name.startswith("__") and not is_special(name)
                 yield f"_{base.__name__.lstrip('_')}{name}" if private else name
+
+
+def _own(owner: Any) -> Any:
+    """The class whose methods read and change a dict or list, and do nothing else."""
+    return owner.kind if isinstance(owner, Merged) else type(owner)
 
 
 def _namer(owner: Any) -> Any:

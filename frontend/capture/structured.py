@@ -2,7 +2,7 @@
 
 What lives here: `Cell`, a place that a branch or a loop may change (a variable, an attribute, a tensor's contents), and
 `Leaves`, a value of such a place taken apart into what can differ at run time (tensors and numbers) and what cannot.
-`branches` and `loops` build the nodes.
+`branches` and `loop_node` build the nodes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from ...ir.locations import Location
 from ...ir.node import Value
 from ...ir.types import INT, TensorType, Type
 from ..tensor_base import TensorBase, wrap
+from .containers import GivenList
+from .merged import MergedDict, MergedList
 from .run import Run, RunShape
 from .sharing import base_of
 from .symbols import SymBool, SymFloat
@@ -112,6 +114,7 @@ class Names:
         get, set: read and assign all of them.
         lines: for each, the lines that assign it: in the first and in the second block.
         functions: what else assigns them, being called by the branch or loop.
+        outliving: those that are read after a `return` of the function, too.
     """
 
     names: tuple[str, ...] = ()
@@ -119,6 +122,7 @@ class Names:
     set: Callable[[tuple[Any, ...]], None] = lambda values: None
     lines: tuple[tuple[int, int], ...] = ()
     functions: tuple[Callable[..., Any], ...] = ()
+    outliving: tuple[str, ...] = ()
 
     def cells(self) -> list[Cell]:
         """The variables as cells."""
@@ -130,7 +134,9 @@ class Names:
             values[i] = value
             self.set(tuple(values))
 
-        return Cell(("name", name), f"'{name}'", lambda: self.get()[i], write, self.lines[i] if self.lines else (0, 0))
+        lines = self.lines[i] if self.lines else (0, 0)
+        ends = name not in self.outliving
+        return Cell(("name", name), f"'{name}'", lambda: self.get()[i], write, lines, ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,7 @@ class Cell:
         name: what messages call it.
         read, write: its value.
         lines: where the first and the second block assign it; 0 where that is not known.
+        ends: whether nothing reads it after a `return` of the function.
     """
 
     identity: Any
@@ -149,6 +156,7 @@ class Cell:
     read: Callable[[], Any]
     write: Callable[[Any], None]
     lines: tuple[int, int] = (0, 0)
+    ends: bool = False
 
     @property
     def is_own(self) -> bool:
@@ -225,7 +233,9 @@ class Leaves:
         if isinstance(value, list):
             if hasattr(value, "reading"):
                 value.reading()
-            return (type(value), tuple(self._take(item) for item in list.__iter__(value)))
+            kind = list if isinstance(value, (MergedList, GivenList)) else type(value)
+            items = list.__iter__(value) if hasattr(value, "reading") else iter(value)
+            return (kind, tuple(self._take(item) for item in items))
         if isinstance(value, tuple):
             return (type(value), tuple(self._take(item) for item in value))
         if isinstance(value, dict):
@@ -263,9 +273,9 @@ def _rebuild(shape: Any, leaves: Any) -> Any:
     if isinstance(shape, Static):
         return shape.value
     if shape[0] is dict:
-        return {key: _rebuild(item, leaves) for key, item in zip(shape[1], shape[2], strict=True)}
+        return MergedDict((key, _rebuild(item, leaves)) for key, item in zip(shape[1], shape[2], strict=True))
     items = [_rebuild(item, leaves) for item in shape[1]]
-    kind = shape[0]
+    kind = MergedList if shape[0] is list else shape[0]
     return kind(*items) if hasattr(kind, "_fields") else kind(items)
 
 

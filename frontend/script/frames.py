@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, NoReturn
 
 from .exits import Exits, Finished
@@ -130,17 +130,29 @@ class Rewriter(ABC):
         return [ast.copy_location(made_function(label, parameters, declared), node)], name(label)
 
     def call(
-        self, function: str, args: list[ast.expr], lines: dict[str, tuple[int, int]], number: int, place: ast.AST
+        self,
+        function: str,
+        args: list[ast.expr],
+        lines: dict[str, tuple[int, int]],
+        number: int,
+        place: ast.AST,
+        outliving: Collection[str] = (),
     ) -> list[ast.stmt]:
-        """The runtime's call, with access to the variables that the blocks assign."""
+        """The runtime's call, with access to the variables that the blocks assign.
+
+        Args:
+            outliving: variables that are read after a `return`, too; those of them that the blocks assign are told.
+        """
         labels = list(lines)
         before, access = self._access(labels, number) if labels else ([], _no_access())
-        names = ast.Tuple(elts=[constant(label) for label in labels], ctx=ast.Load())
+        names = _texts(labels)
         pairs: list[ast.expr] = [
             ast.Tuple(elts=[constant(line) for line in lines[label]], ctx=ast.Load()) for label in labels
         ]
         table = ast.Tuple(elts=pairs, ctx=ast.Load())
-        call = ast.Expr(value=runtime_call(function, [*args, *access, names, table], place))
+        told = [label for label in labels if label in outliving]
+        more = [_texts(told)] if told else []
+        call = ast.Expr(value=runtime_call(function, [*args, *access, names, table, *more], place))
         return [ast.copy_location(statement, place) for statement in (*before, call)]
 
     def _access(self, labels: list[str], number: int) -> tuple[list[ast.stmt], list[ast.expr]]:
@@ -153,6 +165,10 @@ class Rewriter(ABC):
         writing = [*self.scope.declarations(labels), assign, *(_delete_absent(label) for label in labels)]
         made = [made_function(get, (), reading), made_function(set_, (_VALUES,), writing)]
         return [*made], [name(get), name(set_)]
+
+
+def _texts(labels: Iterable[str]) -> ast.expr:
+    return ast.Tuple(elts=[constant(label) for label in labels], ctx=ast.Load())
 
 
 def flagged(kind: type[Finished], flags: Iterable[str], body: list[ast.stmt], place: ast.AST) -> Finished:

@@ -43,14 +43,14 @@ Lines = tuple[tuple[int, int], ...]
 
 def if_(
     test: Any, then: Callable[[], None], orelse: Callable[[], None], get: Get, set: Set, names: tuple[str, ...],
-    lines: Lines,
+    lines: Lines, outliving: tuple[str, ...] = (),
 ) -> None:  # fmt: skip
-    """`if test: ... else: ...`."""
+    """`if test: ... else: ...`; `outliving` are those of the names that are read after a `return`, too."""
     decided = truth(test)
     if isinstance(decided, bool):
         (then if decided else orelse)()
         return
-    _decide(decided, then, orelse, Names(names, get, set, lines))
+    _decide(decided, then, orelse, Names(names, get, set, lines, outliving=outliving))
 
 
 def _decide(decided: Any, then: Callable[[], Any], orelse: Callable[[], Any], names: Names) -> Any:

@@ -11,10 +11,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["Scope", "assigned_names", "has_inner_function", "has_walrus", "is_generator", "own_nodes", "scope_of"]
+__all__ = [
+    "Scope",
+    "assigned_names",
+    "has_inner_function",
+    "has_walrus",
+    "is_generator",
+    "names_that_outlive",
+    "own_nodes",
+    "scope_of",
+]
 
 _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+_LATER: Final = (*_FUNCTIONS, ast.Lambda, ast.ClassDef, ast.GeneratorExp)  # what may run after the function's end
 
 
 @dataclass(slots=True)
@@ -75,6 +85,15 @@ def assigned_names(node: ast.AST) -> dict[str, int]:
             line = getattr(inner, "lineno", 0)
             found[name] = min(found.get(name, line), line)
     return found
+
+
+def names_that_outlive(function: ast.AST, scope: Scope) -> set[str]:
+    """The variables that are read after a `return` of the function, too: others' that it assigns, and its own that
+    inner functions or a `finally` name."""
+    inner = [node for node in ast.walk(function) if node is not function and isinstance(node, _LATER)]
+    blocks = [block for node in ast.walk(function) for block in getattr(node, "finalbody", ())]
+    named = (node for later in (*inner, *blocks) for node in ast.walk(later) if isinstance(node, ast.Name))
+    return {*scope.globals, *scope.nonlocals, *(node.id for node in named)}
 
 
 def own_nodes(node: ast.AST) -> Iterator[ast.AST]:

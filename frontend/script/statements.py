@@ -23,7 +23,7 @@ from .exits import Finished, Guard
 from .expressions import constant, name, runtime_call
 from .frames import RETURNED, VALUE, Emitted, Frame, flagged, set_flag
 from .loops import Loops
-from .scopes import assigned_names, is_generator, scope_of
+from .scopes import assigned_names, is_generator, names_that_outlive, scope_of
 
 __all__ = ["FunctionRewriter"]
 
@@ -50,6 +50,7 @@ class FunctionRewriter(Loops, Around):
     ) -> None:
         super().__init__(scope_of(node.args, node.body), refuse, numbers, has_class)
         self.node = node
+        self._outliving = names_that_outlive(node, self.scope)
         self._may_return_early = False
 
     def rewrite(self) -> None:
@@ -258,7 +259,7 @@ class FunctionRewriter(Loops, Around):
             functions.append(function)
         then, other = (branch.exported() for branch in branches)
         lines = {label: (then.get(label, 0), other.get(label, 0)) for label in {**then, **other}}
-        call = self.call("if_", [test, *functions], lines, number, node.test)
+        call = self.call("if_", [test, *functions], lines, number, node.test, self._outliving)
         for branch in branches:
             frame.assign(branch.exported())
             frame.flags |= branch.flags

@@ -14,11 +14,12 @@ import capture_corpus
 import pytest
 from capture_checks import hold
 from ingot.frontend import calling, inplace
-from ingot.frontend.capture import branches, entry, loops, trace
+from ingot.frontend.capture import branches, entry, trace
 from ingot.frontend.capture.attributes import Attributes
 from ingot.frontend.capture.carried_sharing import CarriedSharing
 from ingot.frontend.capture.drawn import Drawn
 from ingot.frontend.capture.inputs import InputRun
+from ingot.frontend.capture.loop_changes import LoopChanges
 from ingot.frontend.capture.python_state import PythonState
 from ingot.frontend.capture.regions import Region, Regions
 from ingot.frontend.capture.scalars import ScalarTracing
@@ -141,7 +142,7 @@ MUTATIONS: dict[str, tuple[Mutation, tuple[str, ...]]] = {
         ("pain_01_control_flow.scripted_branch_on_the_sum",),
     ),
     "a loop does not carry what it changes in place": (
-        (loops._Loop, "_note", lambda: _without_changes(loops._Loop._note)),
+        (LoopChanges, "_note_contents", lambda: nothing),
         ("pain_03_in_place.a_change_in_a_loop",),
     ),
     "a branch does not hand on what it changes in place": (

@@ -174,3 +174,80 @@ def test_a_loop_carries_what_it_changes_in_slots():
     assert total.value.item() == 0.0
     assert program(POSITIVE).item() == 3.0
     assert program.state["total.value"].item() == 3.0
+
+
+class Kept:
+    value = None
+
+
+def attribute_before_a_return(x):
+    kept = Kept()
+
+    def inner(x):
+        kept.value = x > 5
+        if x[0] > 0:
+            x = x + 0
+            if x.sum() > 0:
+                kept.value = x * 3
+                return x
+        return x + kept.value.float()
+
+    return inner(x), kept.value.sum()
+
+
+def variable_of_an_outer_function(x):
+    found = x > 5
+
+    def inner(x):
+        nonlocal found
+        if x[0] > 0:
+            x = x + 0
+            if x.sum() > 0:
+                found = x * 3
+                return x
+        return x + found.float()
+
+    return inner(x), found.sum()
+
+
+def variable_that_finally_reads(x):
+    kept = Kept()
+
+    def inner(x):
+        found = x > 5
+        try:
+            if x[0] > 0:
+                x = x + 0
+                if x.sum() > 0:
+                    found = x * 3
+                    return x
+            return x + found.float()
+        finally:
+            kept.value = found.sum()
+
+    return inner(x), kept.value
+
+
+@pytest.mark.parametrize(
+    "f", [attribute_before_a_return, variable_of_an_outer_function, variable_that_finally_reads]
+)  # fmt: skip
+def test_what_is_read_after_a_return_has_one_type(f):
+    with pytest.raises(CaptureError, match=r"differs in type between the sides of a branch") as caught:
+        jit.trace(f, NEGATIVE, script_branches=True)
+    assert "f32[2]" in str(caught.value)
+    assert "bool[2]" in str(caught.value)
+
+
+def test_what_nothing_reads_after_a_return_may_have_any_type():
+    def f(x):
+        found = x > 5
+        if x[0] > 0:
+            x = x + 0
+            if x.sum() > 0:
+                found = x * 3
+                return x + found
+        return x + found.float()
+
+    program = jit.trace(f, NEGATIVE, script_branches=True)
+    assert program(POSITIVE).tolist() == (POSITIVE * 4).tolist()
+    assert program(NEGATIVE).tolist() == NEGATIVE.tolist()

@@ -86,12 +86,12 @@ class Watching(Plain):
         super().__init__()
         self.handed: list[Any] = []
 
-    def if_(self, test: Any, then: Any, orelse: Any, get: Any, set: Any, names: Any, lines: Any) -> None:
+    def if_(self, test: Any, then: Any, orelse: Any, get: Any, set: Any, names: Any, lines: Any, *rest: Any) -> None:
         before = get()
         orelse() if test else then()  # the wrong one, of which nothing may stay
         self.handed.append((names, lines))
         set(before)
-        super().if_(test, then, orelse, get, set, names, lines)
+        super().if_(test, then, orelse, get, set, names, lines, *rest)
 
 
 def sides(flag: bool) -> Any:
@@ -139,7 +139,9 @@ def test_only_the_runtimes_own_mark_unbinds() -> None:
     kept = Unusable("a")
 
     class Fills(Plain):
-        def if_(self, test: Any, then: Any, orelse: Any, get: Any, set: Any, names: Any, lines: Any) -> None:
+        def if_(
+            self, test: Any, then: Any, orelse: Any, get: Any, set: Any, names: Any, lines: Any, *rest: Any
+        ) -> None:
             set(tuple(kept if name == "a" else self.unbound(name) for name in names))
 
     def assigns(flag: bool) -> Any:

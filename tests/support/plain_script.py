@@ -44,7 +44,10 @@ class Plain:
             a is b or (isinstance(a, Unbound) and isinstance(b, Unbound)) for a, b in zip(values, again, strict=True)
         )
 
-    def if_(self, test: Any, then: Any, orelse: Any, get: Any, set: Any, names: Any, lines: Any) -> None:
+    def if_(
+        self, test: Any, then: Any, orelse: Any, get: Any, set: Any, names: Any, lines: Any, outliving: Any = ()
+    ) -> None:
+        assert all(name in names for name in outliving)
         self._enter("if", get, set, names, lines)
         assert (then() if test else orelse()) is None
 
