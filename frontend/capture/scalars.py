@@ -35,6 +35,7 @@ from ...ir.types import BOOL, FLOAT, INT
 from ..dispatch import EAGER
 from ..tensor_base import TensorBase, wrap
 from .plain_values import show, shown_elements
+from .structured import Leaves
 from .symbols import Symbol, SymBool, SymFloat, unproven
 from .symint import LateInt, SymInt, as_size, hint
 from .texts import is_only_shown, who_writes
@@ -172,7 +173,10 @@ class ScalarTracing(ABC):
         return condition.relation is not None and self._decided_by_data(SizeRelation(*condition.relation))
 
     def is_late(self, value: Any) -> bool:
-        """Whether a value comes from a loop that may not have run, and nothing has used it since."""
+        """Whether something in a value comes from a loop that may not have run, and nothing has used it since."""
+        return any(map(self._is_late, Leaves(value).leaves))
+
+    def _is_late(self, value: Any) -> bool:
         if isinstance(value, LateInt):
             return value._prove is not None
         tensor = value.as_tensor() if isinstance(value, Symbol) else value

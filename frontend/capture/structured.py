@@ -195,8 +195,8 @@ def leaf_value(tracer: Any, value: Any) -> Value:
 def leaf_type(tracer: Any, value: Any) -> Type:
     """The type that `leaf_value` gives a leaf."""
     kind = leaf_kind(value)
-    if kind == "tensor":
-        return tracer.value_of(value).type
+    if kind == "tensor":  # (what a loop may not have assigned is not used by asking for its type)
+        return value._trace[1].type if tracer.is_traced(value) else tracer.value_of(value).type
     return INT if kind == "int" else TensorType(float64 if kind == "float" else bool_, ())
 
 
@@ -313,10 +313,11 @@ def settled(tracer: Any, cell: Cell, value: Any, location: Location | None) -> A
     if not tracer.is_late(value):
         return value
     if cell.is_own:  # it is returned, and so it is used
-        if isinstance(value, SymInt):
-            _ = value.__ingot_size__
-        else:
-            tracer.value_of(value.as_tensor() if hasattr(value, "as_tensor") else value)
+        for leaf in Leaves(value).leaves:
+            if isinstance(leaf, SymInt):
+                _ = leaf.__ingot_size__
+            elif tracer.is_late(leaf):
+                tracer.value_of(leaf.as_tensor() if hasattr(leaf, "as_tensor") else leaf)
         return value
     what = "a loop inside of the block assigns it, which may have no iterations"
     return Undefined(cell.name.strip("'"), what, location, tracer.context)
