@@ -6,7 +6,9 @@ the subject of `branch_side`, how both become one that of `branch_merge`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, Final
 
 from ...ir.block import Block
@@ -31,6 +33,7 @@ from .symbols import SymBool
 __all__ = ["branch"]
 
 _NOTHING: Final = Names()
+_ROOM: Final = 150  # calls that what is captured between one branch and the next may nest
 
 
 def branch(
@@ -45,7 +48,18 @@ def branch(
     Raises:
         CaptureError: when the sides leave values of different types behind, or change what a graph cannot hold.
     """
+    _leave_room()
     return _Branch(tracer, condition, (then, orelse), names).capture()
+
+
+def _leave_room() -> None:
+    """Raise Python's error for calls nested too deeply here, and not in the middle of a change of the graph."""
+    frame: FrameType | None = sys._getframe()
+    room = sys.getrecursionlimit() - _ROOM
+    while frame is not None and room:
+        frame, room = frame.f_back, room - 1
+    if frame is not None:
+        raise RecursionError("maximum recursion depth exceeded")
 
 
 class _Branch:
