@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Final
 
 from .block import Block
 from .errors import ShapeError
 from .graph import Graph
+from .graph_sizes import attribute_variables, size_variables
 from .node import Node
 from .sizes import Size, SizeContext, SizeExpr, SizeRelation, current_context, use_context, var
 from .types import INT
@@ -86,26 +87,71 @@ class Asserted:
 
     def __init__(self, graph: Graph) -> None:
         self._outermost = graph.block
-        self._found: dict[Block, list[tuple[Node, SizeRelation]]] = {}
+        self._collected = False
+        self._group: dict[str, str] = {}  # leads from each variable to one that stands for all that it is related to
+        self._found: dict[str, list[tuple[Node | None, SizeRelation]]] = {}  # by the one that stands for its variables
 
     def before(self, node: Node) -> AbstractContextManager[Any]:
-        """The context in which type rules take to hold what has been asserted where a node is reached."""
-        relations: list[SizeRelation] = []
-        inside: Node | None = node
-        while inside is not None and inside.block is not None and inside.block is not self._outermost:
-            found = self._found.get(inside.block)
-            if found is None:
-                found = self._found[inside.block] = _assertions_in(inside.block)
-            relations += [relation for assertion, relation in found if assertion.is_before(inside)]
-            inside = inside.block.parent
-        if not relations:
+        """The context in which type rules take to hold what has been asserted where a node is reached.
+
+        Only what has to do with the node's own sizes is in it: there may be as many assertions as nodes.
+        """
+        if node.block is self._outermost:
             return nullcontext()
-        outer = current_context()
-        context = SizeContext(() if outer is None else outer.facts)
+        if not self._collected:
+            self._collect()
+        groups = dict.fromkeys(map(self._stands_for, _variables(node)))
+        related = [pair for group in groups for pair in self._found.get(group, ())]
+        if all(assertion is None for assertion, _ in related):
+            return nullcontext()
+        around = {inside.block: inside for inside in _around(node, self._outermost)}
+        passed = [x for x, _ in related if x is not None and x.block in around and x.is_before(around[x.block])]
+        if not passed:
+            return nullcontext()
+        there = set(passed)
+        relations = [relation for assertion, relation in related if assertion is None or assertion in there]
+        context = SizeContext()
         for relation in relations:
             with suppress(ShapeError):  # an assertion that always fails
                 context.add(relation)
         return use_context(context)
+
+    def _collect(self) -> None:
+        self._collected = True
+        outer = current_context()
+        facts = () if outer is None else outer.facts
+        found: list[tuple[Node | None, SizeRelation]] = [(None, fact) for fact in facts if fact.free_vars]
+        for block in self._outermost.blocks():
+            if block is not self._outermost:
+                found += _assertions_in(block)
+        for _, relation in found:
+            first, *others = sorted(relation.free_vars)
+            for other in others:
+                self._group[self._stands_for(other)] = self._stands_for(first)
+        for assertion, relation in found:
+            self._found.setdefault(self._stands_for(min(relation.free_vars)), []).append((assertion, relation))
+
+    def _stands_for(self, name: str) -> str:
+        while (above := self._group.get(name, name)) != name:
+            self._group[name] = self._group.get(above, above)
+            name = above
+        return name
+
+
+def _around(node: Node, outermost: Block) -> Iterator[Node]:
+    """A node, and those in whose blocks it stands, from the inside."""
+    inside: Node | None = node
+    while inside is not None and inside.block is not None and inside.block is not outermost:
+        yield inside
+        inside = inside.block.parent
+
+
+def _variables(node: Node) -> Iterator[str]:
+    """The size variables of a node's operands, outputs and attributes."""
+    for value in (*node.inputs, *node.outputs):
+        yield from map(str, size_variables(value.type))
+    for attribute in node.attrs.values():
+        yield from map(str, attribute_variables(attribute))
 
 
 def speaks_of_sizes(assertion: Node) -> bool:

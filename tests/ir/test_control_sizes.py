@@ -13,9 +13,10 @@ from ingot.ir.insertion import InsertionPoint
 from ingot.ir.interpreter import interpret
 from ingot.ir.parser import parse
 from ingot.ir.size_scopes import SizeScopes
-from ingot.ir.sizes import var
+from ingot.ir.sizes import SizeContext, var
 from ingot.ir.types import TensorType
 from ingot.ir.verifier import verify
+from ingot.passes import open_composites
 
 GROWING = """
 graph @grow(%x : f32[B, 2], %n : int) -> (f32[m, 2], int):
@@ -273,3 +274,24 @@ def test_scopes_say_what_binds_which_size():
     assert named[outer.blocks[0]] == ["h", "j", "k"] and named[inner.blocks[0]] == ["jj", "q"]
     filled = inner.blocks[0].nodes.first.next
     assert {binder.op.name for binder in scopes.needs[filled]} == {"prim::Bind"} and len(scopes.needs[filled]) >= 2
+
+
+def test_assertions_cost_the_nodes_that_have_to_do_with_them_alone(monkeypatch):
+    count = 200
+    lines = ["graph @f(%x : f32[8], %m : int, %yes : bool) -> (f32[8]):", "  %y : f32[8] = prim::Loop(%m, %yes, %x)"]
+    lines += ["    block0(%i : int, %z0 : f32[8]):", "      %four : int = prim::Constant[value=4]()"]
+    for k in range(count):
+        lines += [
+            f"      %a{k} : i64[] = ingot::argmax[dim=none, keepdim=false](%z{k})",
+            f"      %n{k} : int = prim::Item(%a{k})",
+            f"      prim::Bind[v{k}](%n{k})",
+            f"      %c{k} : bool[] = ingot::lt(%n{k}, %four)",
+            f'      prim::Assert[message="m", error="AssertionError"](%c{k})',
+            f"      %z{k + 1} : f32[8] = ingot::softmax[dim=0](%z{k})",
+        ]
+    graph = parse("\n".join([*lines, f"      -> (%yes, %z{count})", "  return (%y)"]))
+    added = []
+    add = SizeContext.add
+    monkeypatch.setattr(SizeContext, "add", lambda self, fact: (added.append(fact), add(self, fact))[1])
+    assert open_composites(graph, lambda node: True)
+    assert not added
